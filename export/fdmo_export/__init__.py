@@ -1,0 +1,1 @@
+"""From a trained run to an ONNX file that another application loads."""
