@@ -279,6 +279,10 @@ class FeatureDictionary(ABC):
         """
 
     @abstractmethod
+    def to(self, device: torch.device) -> None:
+        """Have :meth:`sample` and :meth:`draw` return tensors on the device."""
+
+    @abstractmethod
     def save(self, folder: Path) -> None:
         """Write the dictionary with the source of every row into an existing folder."""
 
@@ -320,6 +324,7 @@ class Game(NamedTuple):
         real: What the classifier was just updated on.
         artificial: What the generator made for the classifier in this step.
         classifier: The main classifier; a generator must not change it.
+        class_counts: Training images per class. Shape ``(C,)``, int64.
         draw: Draws labels and dictionary features afresh, as Algorithm 1, lines 11-12.
         rng: Source of randomness, on the CPU.
     """
@@ -328,6 +333,7 @@ class Game(NamedTuple):
     real: LabelledFeatures
     artificial: LabelledFeatures
     classifier: nn.Module
+    class_counts: Tensor
     draw: Callable[[], tuple[Tensor, DrawnFeatures]]
     rng: torch.Generator
 
@@ -450,6 +456,7 @@ class Rebalancer(nn.Module, ABC):
     Attributes:
         num_steps: How many steps there are.
         steps_per_epoch: After how many steps the engine writes a checkpoint.
+        notices: What a person should know before the first step, a sentence each.
 
     Args:
         config: An instance of ``config_class``.
@@ -459,10 +466,20 @@ class Rebalancer(nn.Module, ABC):
     config_class: ClassVar[type[ComponentConfig]]
     num_steps: int
     steps_per_epoch: int
+    notices: Sequence[str] = ()
 
     def __init__(self, config: Any, *, parts: Phase2Parts) -> None:
         super().__init__()
         self.config = config
+
+    @classmethod
+    def check_counts(cls, config: Any, class_counts: Tensor) -> None:
+        """Raise a ConfigError if there is nothing to do for these counts; asked before phase 1.
+
+        Args:
+            config: An instance of ``config_class``.
+            class_counts: Training images per class. Shape ``(C,)``, int64.
+        """
 
     @property
     @abstractmethod

@@ -41,15 +41,16 @@ class Split(Protocol):
 
     A split must be picklable, so that worker processes can read from it, and reading one sample
     must not depend on which others were read before.
-
-    Attributes:
-        labels: Class of every sample. Shape ``(N,)``, int64.
     """
 
     @property
-    def labels(self) -> NDArray[np.int64]: ...
+    def labels(self) -> NDArray[np.int64]:
+        """Class of every sample. Shape ``(N,)``, int64."""
+        ...
 
-    def __getitem__(self, index: int) -> Sample: ...
+    def __getitem__(self, index: int) -> Sample:
+        """Return one sample."""
+        ...
 
     def source(self, index: int) -> str:
         """Return what identifies a sample to a person: a path, or a name and a number."""

@@ -1,0 +1,117 @@
+"""Random changes of training images, with their landmarks: mirror, turn, zoom, shift, light."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from fdmo_core.samples import Visibility
+
+
+class AugmentationConfig(BaseModel):
+    """How far training images may be changed; all zero and no mirror for none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mirror: bool = Field(default=True, description="Mirror half of the images left to right.")
+    rotation: float = Field(default=8.0, ge=0, le=180, description="Largest turn, in degrees.")
+    zoom: float = Field(
+        default=0.1, ge=0, lt=1, description="Largest change of size; 0.1 is 0.9 to 1.1 times."
+    )
+    shift: float = Field(
+        default=0.06, ge=0, le=1, description="Largest shift, as a share of the image's side."
+    )
+    brightness: float = Field(
+        default=0.15, ge=0, le=1, description="Largest change of brightness, of the full range."
+    )
+    contrast: float = Field(
+        default=0.15, ge=0, lt=1, description="Largest relative change of contrast."
+    )
+
+    def any(self) -> bool:
+        """Return whether any change is asked for."""
+        return self.mirror or any(
+            (self.rotation, self.zoom, self.shift, self.brightness, self.contrast)
+        )
+
+
+def augment(
+    images: Tensor,
+    landmarks: Tensor,
+    config: AugmentationConfig,
+    *,
+    mirrored_landmarks: Sequence[tuple[int, int]],
+    rng: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Return changed images with their landmarks; each image is changed in its own way.
+
+    Landmarks move with the image; those that leave it become truncated. In a mirrored image the
+    paired landmarks change places.
+
+    Args:
+        images: Values in [0, 1]. Shape ``(B, 3, H, W)`` with H = W, float32.
+        landmarks: x, y in pixels and a Visibility. Shape ``(B, K, 3)``, float32; K may be 0.
+        config: How far.
+        mirrored_landmarks: Pairs of landmarks that a mirror exchanges.
+        rng: Source of randomness, on the CPU.
+    """
+    if not config.any():
+        return images, landmarks
+    size, device = images.shape[-1], images.device
+    turned, shift, is_mirrored = _draw_geometry(len(images), config, rng)
+    inverse = torch.linalg.inv(turned)
+    theta = torch.cat([inverse, -inverse @ shift.unsqueeze(2)], dim=2)  # (B, 2, 3), to the source
+    grid = F.affine_grid(theta.to(device), list(images.shape), align_corners=False)
+    images = F.grid_sample(images, grid, align_corners=False)
+    images = _relight(images, config, rng)
+    moved = _move(landmarks, turned.to(device), shift.to(device), size)
+    for left, right in mirrored_landmarks:
+        swapped = moved[:, [right, left]]
+        moved[:, [left, right]] = torch.where(
+            is_mirrored.to(device)[:, None, None], swapped, moved[:, [left, right]]
+        )
+    return images, moved
+
+
+def _uniform(count: int, largest: float, rng: torch.Generator) -> Tensor:
+    return (2 * torch.rand(count, generator=rng) - 1) * largest
+
+
+def _draw_geometry(
+    count: int, config: AugmentationConfig, rng: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return matrices (B, 2, 2), shifts (B, 2) in half image sides, and who is mirrored (B,)."""
+    angle = _uniform(count, math.radians(config.rotation), rng)
+    scale = 1 + _uniform(count, config.zoom, rng)
+    is_mirrored = (torch.rand(count, generator=rng) < 0.5) & config.mirror
+    shift = 2 * torch.stack(
+        [_uniform(count, config.shift, rng), _uniform(count, config.shift, rng)], dim=1
+    )
+    cosine, sine = scale * angle.cos(), scale * angle.sin()
+    sign = 1 - 2 * is_mirrored.float()
+    rows = [torch.stack([cosine * sign, -sine], 1), torch.stack([sine * sign, cosine], 1)]
+    return torch.stack(rows, dim=1), shift, is_mirrored
+
+
+def _relight(images: Tensor, config: AugmentationConfig, rng: torch.Generator) -> Tensor:
+    contrast = 1 + _uniform(len(images), config.contrast, rng)
+    brightness = _uniform(len(images), config.brightness, rng)
+    contrast, brightness = (
+        one.to(images.device)[:, None, None, None] for one in (contrast, brightness)
+    )
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    return ((images - mean) * contrast + mean + brightness).clamp(0, 1)
+
+
+def _move(landmarks: Tensor, turned: Tensor, shift: Tensor, size: int) -> Tensor:
+    """Return landmarks after the same change; positions are in pixels, centres whole numbers."""
+    centred = (landmarks[:, :, :2] + 0.5) * (2 / size) - 1  # (B, K, 2) in half image sides
+    moved = torch.einsum("bij,bkj->bki", turned, centred) + shift.unsqueeze(1)
+    is_inside = (moved.abs() <= 1).all(dim=2)
+    visibility = torch.where(
+        is_inside, landmarks[:, :, 2], landmarks[:, :, 2].clamp(max=float(Visibility.TRUNCATED))
+    )
+    return torch.cat([(moved + 1) * (size / 2) - 0.5, visibility.unsqueeze(2)], dim=2)

@@ -1,0 +1,163 @@
+"""From a split to batches of prepared images, in an order that the caller gives."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from fdmo_core.preprocessing import PreparedSample, prepare
+from fdmo_core.samples import Split
+
+READ_BATCH = 64  # images that one request to a worker asks for while the memory is filled
+
+
+class LoadingConfig(BaseModel):
+    """How images come from their source."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    workers: int = Field(
+        default=0, ge=0, description="Processes that read images; 0 reads in the main process."
+    )
+    memory_mib: int = Field(
+        default=2048,
+        ge=0,
+        description="Prepared images are kept in memory when a split needs no more than this.",
+    )
+
+
+class Batch(NamedTuple):
+    """Prepared images with what is known about them.
+
+    Attributes:
+        images: RGB. Shape ``(B, 3, H, W)``, uint8.
+        landmarks: x, y in pixels and a Visibility. Shape ``(B, K, 3)``, float32.
+        labels: Shape ``(B,)``, int64.
+        rows: Index in the split. Shape ``(B,)``, int64.
+    """
+
+    images: Tensor
+    landmarks: Tensor
+    labels: Tensor
+    rows: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """Return the batch on a device."""
+        return Batch(*(column.to(device, non_blocking=True) for column in self))
+
+
+def scale_pixels(images: Tensor) -> Tensor:
+    """Return uint8 images as float32 in [0, 1], as extractors take them."""
+    return images.float() / 255
+
+
+class _Prepared:
+    """A split seen as prepared samples; picklable, for worker processes."""
+
+    def __init__(self, split: Split, image_size: int) -> None:
+        self._split = split
+        self._image_size = image_size
+
+    def __len__(self) -> int:
+        return len(self._split.labels)
+
+    def __getitem__(self, index: int) -> PreparedSample:
+        return prepare(self._split[index], self._image_size)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """All prepared images of a split, in memory."""
+
+    images: Tensor
+    landmarks: Tensor
+
+
+class Batches:
+    """Gives batches of one split.
+
+    The first pass over a split that fits into memory prepares all its images; later passes only
+    pick them. Batches are the same either way, and whatever the number of workers.
+
+    Args:
+        split: Where samples come from.
+        image_size: Side of the square network input, in pixels.
+        config: Workers and memory.
+    """
+
+    def __init__(self, split: Split, *, image_size: int, config: LoadingConfig) -> None:
+        self.labels = torch.from_numpy(split.labels)
+        self._prepared = _Prepared(split, image_size)
+        self._config = config
+        needed = len(split.labels) * 3 * image_size**2
+        self._fits = needed <= config.memory_mib * 2**20
+        self._kept: _Kept | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
+        """Yield every sample once, in the order of the split; the last batch may be smaller."""
+        return self.pick(torch.arange(len(self)), batch_size)
+
+    def shuffled(self, batch_size: int, rng: torch.Generator) -> Iterator[Batch]:
+        """Yield every sample once, in random order; the last batch may be smaller."""
+        return self.pick(torch.randperm(len(self), generator=rng), batch_size)
+
+    def pick(self, rows: Tensor, batch_size: int) -> Iterator[Batch]:
+        """Yield the given rows in the given order.
+
+        Args:
+            rows: Indices in the split. Shape ``(R,)``, int64.
+            batch_size: Samples a batch.
+        """
+        if not self._fits:
+            read = zip(self._read(rows, batch_size), rows.split(batch_size), strict=True)
+            for part, chosen in read:
+                yield Batch(part.images, part.landmarks, self.labels[chosen], chosen)
+            return
+        for _ in self.keep():
+            pass
+        kept = self._kept
+        assert kept is not None
+        for chosen in rows.split(batch_size):
+            yield Batch(kept.images[chosen], kept.landmarks[chosen], self.labels[chosen], chosen)
+
+    def keep(self) -> Iterator[int]:
+        """Prepare the whole split, if that is still to be done, and yield the images of each part.
+
+        The images are kept once the iterator is exhausted.
+        """
+        if self._kept is not None:
+            return
+        parts = []
+        for part in self._read(torch.arange(len(self)), READ_BATCH):
+            parts.append(part)
+            yield len(part.images)
+        self._kept = _Kept(
+            torch.cat([part.images for part in parts]),
+            torch.cat([part.landmarks for part in parts]),
+        )
+
+    @property
+    def fits_memory(self) -> bool:
+        """Whether prepared images are kept in memory."""
+        return self._fits
+
+    def _read(self, rows: Tensor, batch_size: int) -> Iterator[_Kept]:
+        loader: DataLoader[PreparedSample] = DataLoader(
+            self._prepared,  # type: ignore[arg-type]  # asks for no more than these two methods
+            batch_sampler=[part.tolist() for part in rows.split(batch_size)],
+            num_workers=self._config.workers,
+            collate_fn=_stack,
+        )
+        yield from loader
+
+
+def _stack(samples: list[PreparedSample]) -> _Kept:
+    images, landmarks = zip(*samples, strict=True)
+    return _Kept(torch.stack(images), torch.stack(landmarks))

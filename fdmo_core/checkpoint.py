@@ -1,0 +1,98 @@
+"""Save and restore a phase between two epochs: weights, optimizers and the position, no pickle.
+
+Random generators are not saved, for none lives longer than a step; see fdmo_core.randomness.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from fdmo_core.errors import RunFolderError
+from fdmo_core.files import write_json, write_tensors
+
+FORMAT_VERSION = 1
+
+
+def save_checkpoint(
+    folder: Path,
+    phase: str,
+    *,
+    done: int,
+    module: nn.Module,
+    optimizers: Mapping[str, torch.optim.Optimizer],
+) -> None:
+    """Write the state of a phase as ``PHASE.safetensors`` and ``PHASE.json``.
+
+    Args:
+        folder: An existing folder.
+        phase: Such as ``"phase1"``.
+        done: How many epochs or steps the state has behind it.
+        module: All weights and buffers that the phase changes.
+        optimizers: By name.
+    """
+    tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
+    groups: dict[str, Any] = {}
+    for name, optimizer in optimizers.items():
+        state = optimizer.state_dict()
+        groups[name] = state["param_groups"]
+        for index, entries in state["state"].items():
+            for key, value in entries.items():
+                tensors[f"optimizer.{name}.{index}.{key}"] = value
+    write_tensors(folder / f"{phase}.safetensors", tensors)
+    write_json(
+        folder / f"{phase}.json",
+        {"format": FORMAT_VERSION, "phase": phase, "done": done, "optimizers": groups},
+    )
+
+
+def load_checkpoint(
+    folder: Path,
+    phase: str,
+    *,
+    module: nn.Module,
+    optimizers: Mapping[str, torch.optim.Optimizer],
+) -> int:
+    """Restore what :func:`save_checkpoint` wrote and return ``done``.
+
+    Raises:
+        RunFolderError: The checkpoint is missing, damaged, or of another format.
+    """
+    try:
+        head = json.loads((folder / f"{phase}.json").read_text(encoding="utf-8"))
+        tensors = load_file(folder / f"{phase}.safetensors")
+    except Exception as error:  # safetensors raises a type of its own
+        raise RunFolderError(
+            f"The checkpoint of {phase} in {folder} cannot be read: {error}. Expected "
+            f"{phase}.json and {phase}.safetensors, both whole. Train again in a new folder."
+        ) from error
+    require_format(head.get("format"), f"The checkpoint of {phase} in {folder}")
+    module.load_state_dict(_below("module.", tensors))
+    for name, optimizer in optimizers.items():
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in _below(f"optimizer.{name}.", tensors).items():
+            index, _, entry = key.partition(".")
+            state.setdefault(int(index), {})[entry] = tensor
+        optimizer.load_state_dict({"state": state, "param_groups": head["optimizers"][name]})
+    return int(head["done"])
+
+
+def require_format(found: object, what: str) -> None:
+    """Raise a RunFolderError unless the format is the one that this version writes."""
+    if found != FORMAT_VERSION:
+        raise RunFolderError(
+            f"{what} has format {found!r}. Expected {FORMAT_VERSION}. Use the version of fdmo that "
+            f"wrote it (environment.json of the run names it), or train again."
+        )
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        key.removeprefix(prefix): tensor
+        for key, tensor in tensors.items()
+        if key.startswith(prefix)
+    }

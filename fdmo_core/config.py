@@ -1,0 +1,204 @@
+"""A run's configuration: the TOML file, checked in two passes.
+
+The first pass checks the sections that the core owns and keeps the components' sections as
+tables. The second finds each component by its name and checks the rest of its section with the
+component's own config class, so a plugin's options are checked like built-in ones.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fdmo_core.augmentation import AugmentationConfig
+from fdmo_core.batches import LoadingConfig
+from fdmo_core.errors import ConfigError, UnknownComponentError
+from fdmo_core.interfaces import (
+    Dataset,
+    Extractor,
+    FeatureDictionary,
+    FeatureGenerator,
+    LandmarkHead,
+    Loss,
+    Rebalancer,
+)
+from fdmo_core.kinds import KIND_OF_SECTION
+from fdmo_core.metrics import MetricsConfig
+from fdmo_core.model import ModelConfig
+from fdmo_core.phase1 import Phase1Config
+from fdmo_core.registry import Registry, Resolved
+
+MAX_CONFIG_BYTES = 2**20  # a config is a page of text; anything longer is not one
+
+Section = dict[str, Any]
+
+
+class RunConfig(BaseModel):
+    """What one TOML file holds; sections of components are checked by the components."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Decides everything that is drawn.")
+    data: Section = Field(default={"name": "garments"}, description="The data set.")
+    loading: LoadingConfig = LoadingConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    texture_stream: Section = Field(default={"name": "small-vgg"}, description="Extractor F_t.")
+    shape_stream: Section = Field(default={"name": "small-vgg"}, description="Extractor F_s.")
+    landmark_head: Section = Field(
+        default={"name": "ldm"}, description="Landmark head; not built for data without landmarks."
+    )
+    model: ModelConfig = ModelConfig()
+    phase1: Phase1Config = Phase1Config()
+    dictionary: Section = Field(default={"name": "memory"}, description="Feature dictionary.")
+    rebalancer: Section = Field(default={"name": "adversarial"}, description="Phase 2.")
+    generator: Section = Field(default={"name": "convexgan"}, description="Feature generator.")
+    loss: Section = Field(
+        default={"name": "ldam"}, description="What the main classifier minimises in phase 2."
+    )
+    metrics: MetricsConfig = MetricsConfig()
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's configuration with every component found and every option checked.
+
+    Attributes:
+        core: The sections that the core owns.
+        data, texture_stream, shape_stream, landmark_head, dictionary, rebalancer, generator,
+            loss: The chosen components.
+    """
+
+    core: RunConfig
+    data: Resolved[Dataset]
+    texture_stream: Resolved[Extractor]
+    shape_stream: Resolved[Extractor]
+    landmark_head: Resolved[LandmarkHead]
+    dictionary: Resolved[FeatureDictionary]
+    rebalancer: Resolved[Rebalancer]
+    generator: Resolved[FeatureGenerator]
+    loss: Resolved[Loss]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the configuration as plain data, defaults included."""
+        content = self.core.model_dump(mode="json")
+        for section in KIND_OF_SECTION:
+            content[section] = getattr(self, section).config.model_dump(mode="json")
+        return content
+
+    def as_toml(self) -> str:
+        """Return the configuration as a TOML file, defaults included."""
+        return tomli_w.dumps(self.as_dict())
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the tables of a TOML file.
+
+    Raises:
+        ConfigError: The file is missing, too long, or not TOML.
+    """
+    try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise ConfigError(
+                f"{path} has {path.stat().st_size} bytes. Expected a configuration of at most "
+                f"{MAX_CONFIG_BYTES}. Check that it is the right file."
+            )
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot read {path}: {error.strerror}. Expected a TOML file. Check the path, or write "
+            f"one with 'fdmo config show > run.toml'."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path} is not TOML: {error}. Expected tables such as [phase1] with key = value. "
+            f"Correct the line, or begin with 'fdmo config show'."
+        ) from error
+
+
+def resolve_run(content: Mapping[str, Any], registry: Registry) -> Run:
+    """Return the run that plain data describes, with all defaults.
+
+    Args:
+        content: What a TOML file held, with what the command line changed.
+        registry: Where components are found.
+
+    Raises:
+        ConfigError: One or more settings are wrong; a line for each.
+    """
+    problems: list[str] = []
+    try:
+        core = RunConfig.model_validate(dict(content))
+    except ValidationError as error:
+        problems += describe_problems(error, RunConfig)
+        bad = {str(problem["loc"][0]) for problem in error.errors()}
+        core = RunConfig.model_validate(
+            {key: part for key, part in content.items() if key not in bad}
+        )
+    resolved: dict[str, Resolved[Any]] = {}
+    for section, kind in KIND_OF_SECTION.items():
+        try:
+            resolved[section] = registry.resolve(kind.interface, getattr(core, section))
+        except UnknownComponentError as error:
+            problems.append(f"{section}.name: {error}")
+        except ValidationError as error:
+            options = registry.find(str(getattr(core, section)["name"])).component.config_class
+            problems += describe_problems(error, options, section)
+    if problems:
+        raise ConfigError("The configuration is invalid:\n  " + "\n  ".join(problems))
+    return Run(core=core, **resolved)
+
+
+def describe_problems(
+    error: ValidationError, config_class: type[BaseModel], section: str = ""
+) -> list[str]:
+    """Return one line for each problem: key, what is wrong, what it got, and the closest key."""
+    lines = []
+    for problem in error.errors():
+        path = [section] if section else []
+        path += [str(part) for part in problem["loc"]]
+        hint = ""
+        if problem["type"] == "extra_forbidden":
+            close = get_close_matches(path[-1], _keys(config_class, problem["loc"][:-1]), n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+        lines.append(
+            f"{'.'.join(path) or 'value'}: {problem['msg']} (got {problem['input']!r}){hint}"
+        )
+    return lines
+
+
+def _keys(config_class: type[BaseModel], location: Iterable[int | str]) -> list[str]:
+    """Return the keys of the table at a location below a config class."""
+    for part in location:
+        annotation = config_class.model_fields[str(part)].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        config_class = annotation
+    return list(config_class.model_fields)
+
+
+def json_schema(registry: Registry) -> dict[str, Any]:
+    """Return the JSON schema of a configuration, with the components that are installed."""
+    schema = RunConfig.model_json_schema()
+    definitions = schema.setdefault("$defs", {})
+    for section, kind in KIND_OF_SECTION.items():
+        choices = []
+        for one in registry.components(kind):
+            own = one.component.config_class.model_json_schema(
+                ref_template=f"#/$defs/{one.name}/$defs/{{model}}"
+            )
+            own["required"] = sorted({*own.get("required", []), "name"})
+            definitions[one.name] = own
+            choices.append({"$ref": f"#/$defs/{one.name}"})
+        description = RunConfig.model_fields[section].description
+        default = RunConfig.model_fields[section].default
+        schema["properties"][section] = {
+            "description": description,
+            "default": default,
+            "oneOf": choices,
+        }
+    return schema

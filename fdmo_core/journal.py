@@ -1,0 +1,76 @@
+"""What a run tells while it runs: a line in log.jsonl for each step, and the same to the screen."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+
+class Progress(NamedTuple):
+    """How far one phase of a run has come.
+
+    Attributes:
+        phase: Such as ``"phase1"``.
+        done: Steps done, from 1.
+        total: Steps in all.
+        terms: Losses and other figures of the last step.
+    """
+
+    phase: str
+    done: int
+    total: int
+    terms: dict[str, float]
+
+
+class Journal:
+    """Writes a run's log and shows its progress.
+
+    Args:
+        path: The log file, to which lines are added; None writes none.
+        show: Told every progress.
+        say: Told every notice, a sentence for the person who waits.
+    """
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        show: Callable[[Progress], None] = lambda _: None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._file = None if path is None else path.open("a", encoding="utf-8")
+        self._show = show
+        self._say = say
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def step(self, phase: str, index: int, total: int, terms: Mapping[str, float]) -> None:
+        """Record one step of a phase; ``index`` counts from 0."""
+        self._write({"phase": phase, "step": index, "of": total, **terms})
+        self._show(Progress(phase, index + 1, total, dict(terms)))
+
+    def progress(self, phase: str, done: int, total: int) -> None:
+        """Show how far something has come that has no terms, without a line in the log."""
+        self._show(Progress(phase, done, total, {}))
+
+    def notice(self, text: str) -> None:
+        """Record and show a sentence."""
+        self._write({"notice": text})
+        self._say(text)
+
+    def _write(self, line: dict[str, Any]) -> None:
+        if self._file is not None:
+            self._file.write(json.dumps({"time": round(time.time(), 3), **line}) + "\n")
+            self._file.flush()

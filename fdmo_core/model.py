@@ -1,0 +1,161 @@
+"""The network of phase 1: two streams, conv blocks, landmark head and two classifiers."""
+
+from typing import NamedTuple
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from fdmo_core.classifier import LinearClassifier
+from fdmo_core.interfaces import Extractor, LandmarkHead, LandmarkPrediction
+
+
+class ModelConfig(BaseModel):
+    """What lies between the extractors and the losses."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    feature_ratio: int = Field(
+        default=4,
+        ge=1,
+        description="Length of a stream's feature over its extractor's channels; 4 gives 2048 "
+        "for VGG16.",
+    )
+    auxiliary_classifier: bool = Field(
+        default=True, description="Whether the shape stream has a classifier of its own (Table 4)."
+    )
+
+
+class ConvBlock(nn.Module):
+    """Turns a conv map into one feature vector.
+
+    Source: f_t and f_s of Sec. III-B: convolution, batch normalisation, activation.
+
+    Departs from the paper: its Fig. 1 gives the layers, but cannot be read off. Here a 3 x 3
+    convolution keeps the channels and a 1 x 1 convolution widens them, before a global average;
+    two 3 x 3 convolutions at 2048 channels would cost several times what VGG16's conv5 costs.
+
+    Args:
+        in_channels: M.
+        feature_dim: D.
+    """
+
+    def __init__(self, in_channels: int, feature_dim: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(in_channels, in_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(in_channels),
+            nn.ReLU(),
+            nn.Conv2d(in_channels, feature_dim, 1, bias=False),
+            nn.BatchNorm2d(feature_dim),
+            nn.ReLU(),
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return features ``(B, D)``, non-negative, of conv maps ``(B, M, H', W')``."""
+        widened: Tensor = self.layers(maps)
+        return widened.mean(dim=(2, 3))
+
+
+class ShapeStreamOutputs(NamedTuple):
+    """What the shape stream gives, which phase 1 trains by itself first.
+
+    Attributes:
+        features: Shape ``(B, D)``.
+        auxiliary_logits: Shape ``(B, C)``, or None without an auxiliary classifier.
+        landmarks: None without a landmark head.
+    """
+
+    features: Tensor
+    auxiliary_logits: Tensor | None
+    landmarks: LandmarkPrediction | None
+
+
+class Outputs(NamedTuple):
+    """What the whole network gives.
+
+    Attributes:
+        features: Texture and shape-stream features, joined. Shape ``(B, F)``.
+        logits: The main classifier's scores. Shape ``(B, C)``.
+        shape_stream: What the shape stream gave on the way.
+    """
+
+    features: Tensor
+    logits: Tensor
+    shape_stream: ShapeStreamOutputs
+
+
+class TwoStreamClassifier(nn.Module):
+    """Texture stream and shape stream, joined in the main classifier.
+
+    Source: Fig. 1 and Sec. III-B of the paper.
+
+    Args:
+        texture_extractor: F_t.
+        shape_extractor: F_s.
+        landmark_head: The landmark detection module, or None for data without landmarks.
+        num_classes: C.
+        config: Feature length and auxiliary classifier.
+    """
+
+    def __init__(
+        self,
+        *,
+        texture_extractor: Extractor,
+        shape_extractor: Extractor,
+        landmark_head: LandmarkHead | None,
+        num_classes: int,
+        config: ModelConfig,
+    ) -> None:
+        super().__init__()
+        texture_dim = config.feature_ratio * texture_extractor.out_channels
+        shape_stream_dim = config.feature_ratio * shape_extractor.out_channels
+        self.stream_dims = (texture_dim, shape_stream_dim)
+        self.texture_extractor = texture_extractor
+        self.shape_extractor = shape_extractor
+        self.texture_block = ConvBlock(texture_extractor.out_channels, texture_dim)
+        self.shape_block = ConvBlock(shape_extractor.out_channels, shape_stream_dim)
+        self.landmark_head = landmark_head
+        self.auxiliary_classifier = (
+            LinearClassifier(shape_stream_dim, num_classes) if config.auxiliary_classifier else None
+        )
+        self.main_classifier: nn.Module = LinearClassifier(sum(self.stream_dims), num_classes)
+        for extractor in (texture_extractor, shape_extractor):
+            frozen_prefix(extractor).requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "TwoStreamClassifier":
+        """Set training or evaluation mode; frozen prefixes stay in evaluation mode."""
+        super().train(mode)
+        for extractor in (self.texture_extractor, self.shape_extractor):
+            frozen_prefix(extractor).eval()
+        return self
+
+    def shape_stream(self, images: Tensor) -> ShapeStreamOutputs:
+        """Return what the shape stream makes of images ``(B, 3, H, W)`` in [0, 1]."""
+        maps = self.shape_extractor(images)  # (B, M, H', W')
+        features = self.shape_block(maps)  # (B, D)
+        return ShapeStreamOutputs(
+            features,
+            None if self.auxiliary_classifier is None else self.auxiliary_classifier(features),
+            None if self.landmark_head is None else self.landmark_head(maps),
+        )
+
+    def forward(self, images: Tensor) -> Outputs:
+        """Return all outputs for images ``(B, 3, H, W)`` in [0, 1], float32."""
+        shape_stream = self.shape_stream(images)
+        texture_features = self.texture_block(self.texture_extractor(images))  # (B, D)
+        features = torch.cat([texture_features, shape_stream.features], dim=1)  # (B, F)
+        return Outputs(features, self.main_classifier(features), shape_stream)
+
+    def extract(self, images: Tensor) -> Tensor:
+        """Return the joined features ``(B, F)`` of images ``(B, 3, H, W)`` in [0, 1]."""
+        features = [
+            self.texture_block(self.texture_extractor(images)),
+            self.shape_block(self.shape_extractor(images)),
+        ]
+        return torch.cat(features, dim=1)
+
+
+def frozen_prefix(extractor: Extractor) -> nn.ModuleList:
+    """Return the leading stages that are frozen; empty for none."""
+    return nn.ModuleList(extractor.stages[: extractor.num_frozen_stages])

@@ -1,0 +1,34 @@
+"""Build the network that a run's configuration describes."""
+
+from fdmo_core.config import Run
+from fdmo_core.interfaces import LandmarkHead
+from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.randomness import seeded
+
+
+def build_model(run: Run, *, num_classes: int, num_landmarks: int) -> TwoStreamClassifier:
+    """Return the network with initial weights that the run's seed decides.
+
+    Args:
+        run: Extractors, landmark head and model options.
+        num_classes: C.
+        num_landmarks: K; without landmarks no landmark head is built.
+    """
+    with seeded(run.core.seed, "model-weights"):
+        texture_extractor = run.texture_stream.component(run.texture_stream.config)
+        shape_extractor = run.shape_stream.component(run.shape_stream.config)
+        landmark_head: LandmarkHead | None = None
+        if num_landmarks > 0:
+            landmark_head = run.landmark_head.component(
+                run.landmark_head.config,
+                in_channels=shape_extractor.out_channels,
+                num_landmarks=num_landmarks,
+                image_size=run.data.config.image_size,
+            )
+        return TwoStreamClassifier(
+            texture_extractor=texture_extractor,
+            shape_extractor=shape_extractor,
+            landmark_head=landmark_head,
+            num_classes=num_classes,
+            config=run.core.model,
+        )

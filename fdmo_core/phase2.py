@@ -1,0 +1,142 @@
+"""Between the phases, and the loop of phase 2: dictionary, parts, steps."""
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from fdmo_core.batches import Batches, scale_pixels
+from fdmo_core.config import Run
+from fdmo_core.interfaces import (
+    FeatureBatch,
+    FeatureDictionary,
+    FeatureGenerator,
+    Phase2Parts,
+    Rebalancer,
+)
+from fdmo_core.journal import Journal
+from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.randomness import rng_for, seeded
+
+EXTRACT_BATCH = 128  # images at a time where nothing is learned
+
+
+def build_dictionary(
+    model: TwoStreamClassifier,
+    batches: Batches,
+    run: Run,
+    *,
+    num_classes: int,
+    device: torch.device,
+    journal: Journal,
+) -> FeatureDictionary:
+    """Return the dictionary of the training split's features, in one pass without augmentation.
+
+    Source: Eq. (2) and Sec. IV-B of the paper.
+    """
+    dictionary = run.dictionary.component(
+        run.dictionary.config,
+        num_classes=num_classes,
+        stream_dims=model.stream_dims,
+        seed=run.core.seed,
+    )
+    dictionary.build(extract_features(model, batches, device=device, journal=journal))
+    dictionary.to(device)
+    return dictionary
+
+
+@torch.no_grad()
+def extract_features(
+    model: TwoStreamClassifier, batches: Batches, *, device: torch.device, journal: Journal
+) -> Iterator[FeatureBatch]:
+    """Yield the features of a split in order, a batch at a time."""
+    model.eval()
+    num_batches = math.ceil(len(batches) / EXTRACT_BATCH)
+    for index, batch in enumerate(batches.in_order(EXTRACT_BATCH)):
+        features = model.extract(scale_pixels(batch.images.to(device)))
+        journal.progress("dictionary", index + 1, num_batches)
+        yield FeatureBatch(features.cpu(), batch.labels, batch.rows)
+
+
+def start_phase2(
+    model: TwoStreamClassifier,
+    dictionary: FeatureDictionary,
+    run: Run,
+    *,
+    class_counts: Tensor,
+    device: torch.device,
+) -> Rebalancer:
+    """Return the configured rebalancer before its first step.
+
+    Args:
+        model: What phase 1 trained; it stays as it is.
+        dictionary: On the device.
+        run: Rebalancer, generator and loss.
+        class_counts: Training images per class. Shape ``(C,)``, int64.
+        device: Where to train.
+    """
+    seed = run.core.seed
+    loss = run.loss.component(run.loss.config, class_counts=class_counts).to(device)
+    make_generator = partial(
+        _make_generator,
+        run,
+        num_classes=len(class_counts),
+        stream_dims=model.stream_dims,
+        device=device,
+    )
+    parts = Phase2Parts(
+        classifier=model.main_classifier,
+        dictionary=dictionary,
+        class_counts=class_counts,
+        make_generator=make_generator,
+        loss=loss,
+        rng=rng_for(seed, "phase2-start"),
+    )
+    with seeded(seed, "phase2-weights"):
+        return run.rebalancer.component(run.rebalancer.config, parts=parts)
+
+
+def _make_generator(
+    run: Run,
+    samples_per_class: int,
+    *,
+    num_classes: int,
+    stream_dims: tuple[int, ...],
+    device: torch.device,
+) -> FeatureGenerator:
+    generator = run.generator.component(
+        run.generator.config,
+        num_classes=num_classes,
+        stream_dims=stream_dims,
+        samples_per_class=samples_per_class,
+    )
+    return generator.to(device)
+
+
+def train_phase2(
+    rebalancer: Rebalancer,
+    *,
+    seed: int,
+    journal: Journal,
+    first_step: int = 0,
+    after_epoch: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Let the rebalancer do its steps.
+
+    Source: Algorithm 1 of the paper, the loop; the step is the rebalancer's.
+
+    Args:
+        rebalancer: Changed in place.
+        seed: Of the run.
+        journal: Told every step.
+        first_step: Where to go on; the state must be what it was after the step before.
+        after_epoch: Called at the end of each epoch with the number of steps done.
+    """
+    for index in range(first_step, rebalancer.num_steps):
+        with seeded(seed, "phase2-step", index):
+            terms = rebalancer.step(index, rng_for(seed, "phase2-draw", index))
+        journal.step("phase2", index, rebalancer.num_steps, terms)
+        if (index + 1) % rebalancer.steps_per_epoch == 0:
+            after_epoch(index + 1)

@@ -1,0 +1,156 @@
+"""A run's folder: what training writes and what evaluation and export read."""
+
+import json
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from fdmo_core.checkpoint import FORMAT_VERSION, require_format
+from fdmo_core.classifier import describe_classifier, make_classifier
+from fdmo_core.config import Run, resolve_run
+from fdmo_core.errors import RunFolderError
+from fdmo_core.files import write_json, write_tensors
+from fdmo_core.kinds import KIND_OF_SECTION
+from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.model_building import build_model
+from fdmo_core.registry import Registry
+from fdmo_core.samples import Splits
+
+PACKAGES = ("fdmo", "torch", "torchvision", "numpy", "safetensors")
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished run, read from its folder.
+
+    Attributes:
+        folder: Where it is.
+        run: Its configuration.
+        model: In evaluation mode, with the main classifier of phase 2.
+        class_names: In label order.
+        class_counts: Training images per class. Shape ``(C,)``, int64.
+        data_digest: Digest of the data that it was trained on.
+    """
+
+    folder: Path
+    run: Run
+    model: TwoStreamClassifier
+    class_names: tuple[str, ...]
+    class_counts: NDArray[np.int64]
+    data_digest: str
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square network input, in pixels."""
+        return int(self.run.data.config.image_size)
+
+
+def create_run_folder(out: Path | None, *, data: str) -> Path:
+    """Return a new, empty run folder.
+
+    Args:
+        out: Where, or None for the first free ``runs/DATA-NUMBER``.
+        data: Name of the data set.
+
+    Raises:
+        RunFolderError: The folder exists, or cannot be made.
+    """
+    if out is None:
+        number = 1
+        while Path("runs", f"{data}-{number}").exists():
+            number += 1
+        out = Path("runs", f"{data}-{number}")
+    try:
+        out.mkdir(parents=True)
+        for part in ("checkpoints", "dictionary"):
+            (out / part).mkdir()
+    except FileExistsError as error:
+        raise RunFolderError(
+            f"{out} exists already. Expected a folder that is not there yet. Choose another one "
+            f"with --out, or remove it."
+        ) from error
+    except OSError as error:
+        raise RunFolderError(
+            f"Cannot make {out}: {error.strerror}. Expected a place to write to. Choose another "
+            f"one with --out."
+        ) from error
+    return out
+
+
+def describe_environment(run: Run, *, device: torch.device, command: str) -> dict[str, Any]:
+    """Return what ``environment.json`` holds: versions, device, seed, command, plugins."""
+    origins = [getattr(run, section).origin for section in KIND_OF_SECTION]
+    return {
+        "command": command,
+        "seed": run.core.seed,
+        "device": str(device),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {package: version(package) for package in PACKAGES},
+        "plugins": {one.distribution: one.version for one in origins},
+    }
+
+
+def save_model(folder: Path, model: TwoStreamClassifier, run: Run, splits: Splits) -> None:
+    """Write ``model.safetensors``, and what is needed to build the model in ``model.json``."""
+    write_tensors(folder / "model.safetensors", model.state_dict())
+    write_json(
+        folder / "model.json",
+        {
+            "format": FORMAT_VERSION,
+            "class_names": list(splits.class_names),
+            "class_counts": splits.counts("train").tolist(),
+            "landmark_names": list(splits.landmark_names),
+            "main_classifier": describe_classifier(model.main_classifier),
+            "data_digest": splits.digest,
+            "config": run.as_dict(),
+        },
+    )
+
+
+def load_run(folder: Path, registry: Registry) -> TrainedRun:
+    """Return a finished run.
+
+    Raises:
+        RunFolderError: The folder is no finished run, or of another format.
+        ConfigError: A plugin that the run needs is not installed.
+    """
+    try:
+        head = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        tensors = load_file(folder / "model.safetensors")
+    except Exception as error:  # safetensors raises a type of its own
+        raise RunFolderError(
+            f"{folder} is not a finished run: {error}. Expected a folder that 'fdmo train' wrote "
+            f"to its end, with model.json and model.safetensors. Check the path, or train again."
+        ) from error
+    require_format(head.get("format"), f"The model in {folder}")
+    run = resolve_run(head["config"], registry)
+    class_names = tuple(head["class_names"])
+    model = build_model(
+        run, num_classes=len(class_names), num_landmarks=len(head["landmark_names"])
+    )
+    model.main_classifier = make_classifier(
+        head["main_classifier"], sum(model.stream_dims), len(class_names)
+    )
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise RunFolderError(
+            f"The weights in {folder} do not fit the model that model.json describes: {error}. "
+            f"Expected both from one run. Use the plugin versions that environment.json names."
+        ) from error
+    return TrainedRun(
+        folder,
+        run,
+        model.eval(),
+        class_names,
+        np.array(head["class_counts"], dtype=np.int64),
+        head["data_digest"],
+    )
