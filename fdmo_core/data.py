@@ -1,14 +1,22 @@
 """Open the data set of a run, check what it gave, and describe it."""
 
 from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from fdmo_core.batches import Batches, LoadingConfig
 from fdmo_core.config import Run
-from fdmo_core.errors import DataError
-from fdmo_core.samples import Splits
+from fdmo_core.errors import ConfigError, DataError
+from fdmo_core.preprocessing import prepare
+from fdmo_core.samples import Sample, Split, Splits
+
+SPLIT_NAMES = ("train", "val", "test")
+SOME_IMAGES = 21  # enough for batches of 1, 3 and 17
 
 
 def open_data(run: Run) -> Splits:
@@ -83,3 +91,67 @@ def data_notices(splits: Splits) -> list[str]:
     if not splits.landmark_names:
         notices.append("The data set has no landmarks, so no landmark head is built.")
     return notices
+
+
+def require_split(name: str) -> None:
+    """Raise a ConfigError if there is no split of that name."""
+    if name not in SPLIT_NAMES:
+        raise ConfigError(
+            f"Unknown split '{name}'. Expected one of: {', '.join(SPLIT_NAMES)}. Correct --split."
+        )
+
+
+@dataclass(frozen=True)
+class _Relabelled:
+    """A split whose labels follow another class order."""
+
+    split: Split
+    new_labels: NDArray[np.int64]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        return self.new_labels[self.split.labels]
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = self.split[index]
+        return replace(sample, label=int(self.new_labels[sample.label]))
+
+    def source(self, index: int) -> str:
+        return self.split.source(index)
+
+
+def align_classes(splits: Splits, class_names: tuple[str, ...]) -> Splits:
+    """Return the splits with labels in the order of a trained model's classes, matched by name.
+
+    Raises:
+        DataError: The data has a class that the model does not know.
+    """
+    unknown = [name for name in splits.class_names if name not in class_names]
+    if unknown:
+        raise DataError(
+            f"The model does not know the classes: {', '.join(unknown)}. Expected some of: "
+            f"{', '.join(class_names)}. Rename the classes, or evaluate other data."
+        )
+    new_labels = np.array([class_names.index(name) for name in splits.class_names])
+    aligned = {name: _Relabelled(split, new_labels) for name, split in splits.named().items()}
+    return replace(
+        splits,
+        class_names=class_names,
+        train=aligned["train"],
+        val=aligned["val"],
+        test=aligned["test"],
+    )
+
+
+def some_images(splits: Splits, image_size: int) -> tuple[Tensor, str]:
+    """Return a few prepared images, evenly spread over a split, and the split's name.
+
+    They come from the validation split, or where that is empty from the test or training split.
+
+    Returns:
+        Images ``(R, 3, S, S)``, uint8, R at most 21, and the name.
+    """
+    name = next(one for one in ("val", "test", "train") if len(splits.named()[one].labels))
+    split = splits.named()[name]
+    rows = np.linspace(0, len(split.labels) - 1, min(SOME_IMAGES, len(split.labels))).astype(int)
+    return torch.stack([prepare(split[int(row)], image_size).image for row in rows]), name

@@ -1,9 +1,12 @@
 """The whole path of a run on one screen: images, phase 1, dictionary, phase 2, metrics, folder."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from fdmo_core.batches import Batches
 from fdmo_core.checkpoint import save_checkpoint
@@ -12,8 +15,9 @@ from fdmo_core.data import data_notices, describe_data, open_batches
 from fdmo_core.evaluation import Predict, model_predictor, report_split, tally_split
 from fdmo_core.files import write_json, write_text
 from fdmo_core.journal import Journal
+from fdmo_core.metrics import MetricsConfig
 from fdmo_core.model_building import build_model
-from fdmo_core.phase1 import start_phase1, train_phase1
+from fdmo_core.phase1 import require_shape_target, start_phase1, train_phase1
 from fdmo_core.phase2 import build_dictionary, start_phase2, train_phase2
 from fdmo_core.run_folder import describe_environment, save_model
 from fdmo_core.samples import Splits
@@ -44,7 +48,6 @@ def train(
     for notice in data_notices(splits):
         journal.notice(notice)
     class_counts = torch.from_numpy(splits.counts("train"))
-    run.rebalancer.component.check_counts(run.rebalancer.config, class_counts)
 
     batches = open_batches(splits, run.data.config.image_size, config.loading)  # images -> Batch
     prepare_images(batches, journal)
@@ -95,57 +98,73 @@ def train(
 
     before, after = model.main_classifier, rebalancer.classifier
     predict = model_predictor(model, {"before": before, "after": after}, device)
-    metrics = evaluate(predict, batches, splits, run, journal, names=("val", "test"))  # Eq. (6)
+    metrics = evaluate(  # Eq. (6)
+        predict,
+        {name: batches[name] for name in ("val", "test")},
+        class_names=splits.class_names,
+        train_counts=splits.counts("train"),
+        config=config.metrics,
+        seed=config.seed,
+        journal=journal,
+    )
     model.main_classifier = after
     save_model(out, model, run, splits)
     write_json(out / "metrics.json", metrics)
     return metrics
 
 
+def check_run(run: Run, splits: Splits) -> None:
+    """Raise a ConfigError for what would stop the run after hours; asked before it begins."""
+    has_target = run.core.model.auxiliary_classifier or bool(splits.landmark_names)
+    require_shape_target(run.core.phase1, has_target=has_target)
+    class_counts = torch.from_numpy(splits.counts("train"))
+    run.rebalancer.component.check_counts(run.rebalancer.config, class_counts)
+
+
 def prepare_images(batches: dict[str, Batches], journal: Journal) -> None:
     """Prepare the images of all splits that fit into memory, with progress."""
-    kept = {name: one for name, one in batches.items() if one.fits_memory and len(one)}
-    total, done = sum(map(len, kept.values())), 0
-    for one in kept.values():
-        start = done
+    kept = [one for one in batches.values() if one.fits_memory and len(one)]
+    total, done = sum(map(len, kept)), 0
+    for one in kept:
         for count in one.keep():
             done += count
             journal.progress("images", done, total)
-        done = start + len(one)
 
 
 def evaluate(
     predict: Predict,
-    batches: dict[str, Batches],
-    splits: Splits,
-    run: Run,
-    journal: Journal,
+    batches: Mapping[str, Batches],
     *,
-    names: tuple[str, ...],
+    class_names: tuple[str, ...],
+    train_counts: NDArray[np.int64],
+    config: MetricsConfig,
+    seed: int,
+    journal: Journal,
 ) -> dict[str, Any]:
-    """Return the metrics of each classifier on the named splits; a split without images is None.
+    """Return the metrics of each classifier by split; None for a split without images.
 
     Source: Eq. (6) and Sec. IV-A of the paper.
+
+    Args:
+        predict: From images ``(B, 3, S, S)``, uint8, to logits ``(B, C)`` by classifier.
+        batches: By name of the split.
+        class_names: In label order.
+        train_counts: Training images per class. Shape ``(C,)``.
+        config: Groups and intervals.
+        seed: Of the bootstrap.
+        journal: Shown the progress.
     """
     metrics: dict[str, Any] = {}
-    for name in names:
+    for name, one in batches.items():
         tallies = tally_split(
             predict,
-            batches[name],
-            num_classes=len(splits.class_names),
-            top_k=run.core.metrics.top_k,
+            one,
+            num_classes=len(class_names),
+            top_k=config.top_k,
             journal=journal,
             split=name,
         )
-        metrics[name] = (
-            report_split(
-                tallies,
-                class_names=splits.class_names,
-                train_counts=splits.counts("train"),
-                config=run.core.metrics,
-                seed=run.core.seed,
-            )
-            if len(batches[name])
-            else None
+        metrics[name] = report_split(
+            tallies, class_names=class_names, train_counts=train_counts, config=config, seed=seed
         )
     return metrics

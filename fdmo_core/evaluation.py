@@ -79,15 +79,19 @@ def report_split(
     train_counts: NDArray[np.int64],
     config: MetricsConfig,
     seed: int,
-) -> dict[str, dict[str, Any]]:
-    """Return the metrics of each classifier as plain data; see :func:`summarize`."""
-    return {
-        name: summarize(
-            tally,
-            class_names=class_names,
-            train_counts=train_counts,
-            config=config,
-            rng_seed=derive_seed(seed, "bootstrap"),
-        ).as_dict()
-        for name, tally in tallies.items()
-    }
+) -> dict[str, dict[str, Any]] | None:
+    """Return the metrics of each classifier as plain data, or None if there was no image."""
+    return (
+        None
+        if not tallies
+        else {
+            name: summarize(
+                tally,
+                class_names=class_names,
+                train_counts=train_counts,
+                config=config,
+                rng_seed=derive_seed(seed, "bootstrap"),
+            ).as_dict()
+            for name, tally in tallies.items()
+        }
+    )

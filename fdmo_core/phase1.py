@@ -63,19 +63,18 @@ class Phase1State(NamedTuple):
     optimizer: torch.optim.Adam
 
 
-def start_phase1(model: TwoStreamClassifier, config: Phase1Config) -> Phase1State:
-    """Return the state before the first epoch.
-
-    Raises:
-        ConfigError: The shape stream should train alone, but has nothing to learn from.
-    """
-    has_target = model.auxiliary_classifier is not None or model.landmark_head is not None
+def require_shape_target(config: Phase1Config, *, has_target: bool) -> None:
+    """Raise a ConfigError if the shape stream should train alone with nothing to learn from."""
     if config.shape_epochs > 0 and not has_target:
         raise ConfigError(
             f"phase1.shape_epochs is {config.shape_epochs}, but the shape stream has neither "
             f"landmarks nor an auxiliary classifier to learn from. Expected one of them. Set "
             f"phase1.shape_epochs = 0 or model.auxiliary_classifier = true."
         )
+
+
+def start_phase1(model: TwoStreamClassifier, config: Phase1Config) -> Phase1State:
+    """Return the state before the first epoch."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return Phase1State(
         model, torch.optim.Adam(parameters, lr=config.learning_rate, betas=config.betas)

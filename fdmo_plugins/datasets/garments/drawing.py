@@ -95,7 +95,7 @@ def _random_pose(rng: np.random.Generator, corners: Points, extent: tuple[float,
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     turn = rotation @ np.array([[narrowing, lean], [0.0, 1.0]])
     fit = (np.array(extent) / np.ptp(corners @ turn.T, axis=0)).min()
-    turn = turn * fit * rng.uniform(0.7, 1.06)
+    turn = turn * fit * rng.uniform(0.72, 1.05)
     middle = np.array(extent) * rng.normal(0.5, 0.05, size=2)
     turned = corners @ turn.T
     return Pose(turn=turn, shift=middle - (turned.min(axis=0) + turned.max(axis=0)) / 2)
@@ -149,7 +149,7 @@ def _draw_clothes(
 ) -> list[Points]:
     """Draw the garment and, unless it is a dress, what is worn with it; return what is in front."""
     companions = {**dict.fromkeys(UPPER_CUTS, LOWER_CUTS), **dict.fromkeys(LOWER_CUTS, UPPER_CUTS)}
-    if cut not in companions or rng.random() < 0.4:
+    if cut not in companions or rng.random() < 0.5:
         _draw_garment(rng, canvas, outline, fabric=fabric, pose=pose)
         return []
     other = CUTS[str(rng.choice(companions[cut]))](rng, figure)
@@ -169,10 +169,10 @@ def _draw_garment(
     parts = [pose.place(part) for part in outline.parts]
 
     def colours(x: Floats, y: Floats) -> Floats:
-        folds = smooth_field(rng, cells=6, shape=x.shape)
+        folds, field = (smooth_field(rng, cells=6, shape=x.shape) for _ in range(2))
         u, v = pose.find(x, y)
         sway = np.float32(0.025) * folds
-        cloth = FABRICS[fabric](rng, u + sway, v + sway, smooth_field(rng, cells=5, shape=x.shape))
+        cloth = FABRICS[fabric](rng, u + sway, v + sway, field)
         return cloth * (1.0 + np.float32(0.1) * folds)[..., None]
 
     canvas.cover(parts, colours)
@@ -188,11 +188,9 @@ def _draw_occluders(
     landmarks = pose.place(outline.landmarks[~np.isnan(outline.landmarks[:, 0])])
     shapes: list[tuple[Points, Colour]] = []
     if rng.random() < 0.3:
-        hair, colour = (
-            hair_parts(figure, rng.uniform(-0.3, 0.5)),
-            _random_skin(rng) * np.float32(0.5),
-        )
-        shapes += [(pose.place(part), colour) for part in hair]
+        brown = _random_skin(rng) * np.float32(0.5)
+        hair = hair_parts(figure, rng.uniform(-0.3, 0.5))
+        shapes += [(pose.place(part), brown) for part in hair]
     if rng.random() < 0.2:
         target = rng.choice(landmarks) + rng.normal(0.0, 0.04, size=2)
         shapes.append((_arm(rng, target), _random_skin(rng)))
@@ -214,7 +212,7 @@ def _arm(rng: np.random.Generator, hand: Points) -> Points:
 def _light(rng: np.random.Generator, image: Floats) -> NDArray[np.uint8]:
     """Return the picture under some light, with the grain of a camera."""
     height, width = image.shape[:2]
-    angle, strength = rng.uniform(0.0, 2.0 * np.pi), rng.uniform(0.0, 0.3)
+    angle, strength = rng.uniform(0.0, 2.0 * np.pi), rng.uniform(0.0, 0.25)
     across = np.linspace(-1.0, 1.0, width, dtype=np.float32) * np.cos(angle)
     down = np.linspace(-1.0, 1.0, height, dtype=np.float32) * np.sin(angle)
     gain = (rng.uniform(0.85, 1.1) + 0.5 * strength * (across + down[:, None])).astype(np.float32)

@@ -1,0 +1,59 @@
+"""``fdmo evaluate``: the figures of a trained run, or of an exported file."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fdmo_cli.options import DataOption, DeviceOption, JsonOption, SetOption
+
+TargetArgument = Annotated[Path, typer.Argument(help="A run folder, or an exported ONNX file.")]
+SplitOption = Annotated[
+    list[str] | None, typer.Option("--split", help="train, val or test; default: val and test.")
+]
+
+
+def evaluate(
+    target: TargetArgument,
+    data: DataOption = None,
+    set_: SetOption = None,
+    split: SplitOption = None,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Evaluate a run folder or an exported file, by default on the data it was trained on."""
+    from fdmo_cli.progress import ProgressBars
+    from fdmo_cli.rendering import print_metrics
+    from fdmo_cli.session import change_run, choose_device, load_registry
+    from fdmo_cli.targets import open_onnx, open_run
+    from fdmo_core.data import align_classes, open_batches, open_data, require_split
+    from fdmo_core.engine import evaluate as evaluate_splits
+    from fdmo_core.journal import Journal
+
+    names = tuple(split or ("val", "test"))
+    for name in names:
+        require_split(name)
+    registry = load_registry()
+    is_file = target.suffix == ".onnx"
+    trained = open_onnx(target) if is_file else open_run(target, registry, choose_device(device))
+    run = change_run(trained.config, registry, data=data, settings=set_)
+    splits = align_classes(open_data(run), trained.class_names)
+    batches = open_batches(splits, trained.image_size, run.core.loading)
+    with ProgressBars(quiet=as_json) as bars, Journal(show=bars.show, say=bars.say) as journal:
+        if splits.digest != trained.data_digest:
+            journal.notice("This is not the data of the training run; the figures are of its own.")
+        found = evaluate_splits(
+            trained.predict,
+            {name: batches[name] for name in names},
+            class_names=trained.class_names,
+            train_counts=trained.class_counts,
+            config=run.core.metrics,
+            seed=run.core.seed,
+            journal=journal,
+        )
+    metrics = {name: one and one["after"] for name, one in found.items()}
+    if as_json:
+        typer.echo(json.dumps(metrics))
+    else:
+        print_metrics(metrics, title=str(target))

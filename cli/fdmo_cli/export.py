@@ -1,0 +1,54 @@
+"""``fdmo export``: files for other applications."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fdmo_cli.options import DataOption, JsonOption, SetOption
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def group() -> None:
+    """Keep ``onnx`` a command of its own, though it is the only one so far."""
+
+
+@app.command()
+def onnx(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write; default: RUN/export/model.onnx.")
+    ] = None,
+    data: DataOption = None,
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a run as one ONNX file, and prove that it answers as the run does."""
+    from fdmo_cli.session import change_run, load_registry
+    from fdmo_core.data import open_data, some_images
+    from fdmo_core.run_folder import load_run
+    from fdmo_export.runtime import import_onnxruntime
+    from fdmo_export.write import export_run
+
+    import_onnxruntime()
+    registry = load_registry()
+    trained = load_run(run, registry)
+    source = change_run(trained.run.as_dict(), registry, data=data, settings=set_)
+    path = out or run / "export" / "model.onnx"
+    images, split = some_images(open_data(source), trained.image_size)
+    comparisons = export_run(trained, images, path, split=split)
+    if as_json:
+        parity = [one.as_dict() for one in comparisons]
+        typer.echo(json.dumps({"file": str(path), "split": split, "comparisons": parity}))
+        return
+    for one in comparisons:
+        differences = ", ".join(f"{name} {value:.1e}" for name, value in one.differences.items())
+        typer.echo(
+            f"Batch of {one.batch_size:>2} {split} images: {one.label_flips} classes flip; "
+            f"largest difference: {differences}"
+        )
+    typer.echo(f"Wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
+    typer.echo(f"Next: fdmo evaluate {path}")

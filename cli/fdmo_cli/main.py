@@ -1,0 +1,35 @@
+"""The ``fdmo`` command: reads arguments, calls the engine, prints results and errors.
+
+Commands import the engine inside the function, so that ``fdmo --help`` need not wait for torch.
+"""
+
+import sys
+
+import typer
+
+from fdmo_cli import config, evaluate, export, plugins, train
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Train image classifiers on long-tailed data, and export them to ONNX.",
+)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.add_typer(export.app, name="export", help="Write a trained run for other applications.")
+app.command("plugins")(plugins.plugins)
+app.add_typer(config.app, name="config", help="Show configurations and their JSON schema.")
+
+
+def main() -> None:
+    """Run the command; an expected error becomes one message on stderr and exit code 1."""
+    try:
+        app()
+    except Exception as error:
+        from fdmo_core.errors import FdmoError
+
+        if not isinstance(error, FdmoError):
+            raise
+        sys.exit(f"Error: {error}")

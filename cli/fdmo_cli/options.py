@@ -1,0 +1,25 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="Run configuration (TOML); default: all defaults.")
+]
+PluginOption = Annotated[
+    list[str] | None,
+    typer.Option("--plugin", help="Pick a component by name, whatever its kind; repeatable."),
+]
+DataOption = Annotated[
+    str | None,
+    typer.Option("--data", help="Data set by name, or a folder with one folder a class."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change one setting: section.key=value; repeatable."),
+]
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Decides everything drawn.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]

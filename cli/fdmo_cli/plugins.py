@@ -1,0 +1,35 @@
+"""``fdmo plugins``: what is installed, and from where."""
+
+import json
+
+import typer
+
+from fdmo_cli.options import JsonOption
+
+
+def plugins(as_json: JsonOption = False) -> None:
+    """List every component: name, kind, distribution, version, and what it is."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from fdmo_cli.session import load_registry
+
+    rows = [
+        {
+            "name": one.name,
+            "kind": one.kind.name,
+            "distribution": one.distribution,
+            "version": one.version,
+            "summary": one.summary,
+        }
+        for one in load_registry().components()
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    table = Table(box=None)
+    for heading in rows[0]:
+        table.add_column(heading, no_wrap=heading != "summary")
+    for row in rows:
+        table.add_row(*row.values())
+    Console().print(table)

@@ -1,0 +1,97 @@
+"""Run an exported file with onnxruntime; no torch is imported."""
+
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fdmo_core.errors import ExportError, MissingRuntimeError
+from fdmo_export.contract import INPUT_IMAGES, METADATA_FORMAT, METADATA_KEY, OUTPUTS
+
+
+def import_onnxruntime() -> ModuleType:
+    """Return the onnxruntime module.
+
+    Raises:
+        MissingRuntimeError: Neither of the two packages that supply it is installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingRuntimeError(
+            f"onnxruntime is not installed ({error}). Expected one of fdmo's extras. Install "
+            f'"fdmo[gpu]" on a machine with an NVIDIA GPU (it runs on the CPU as well) or '
+            f'"fdmo[cpu]" elsewhere, never both.'
+        ) from error
+    module: ModuleType = onnxruntime
+    return module
+
+
+class OnnxClassifier:
+    """An exported classifier.
+
+    Args:
+        path: The ONNX file.
+
+    Raises:
+        ExportError: The file is missing, is no ONNX file, or was not written by fdmo.
+        MissingRuntimeError: onnxruntime is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        runtime = import_onnxruntime()
+        if not path.is_file():
+            raise ExportError(
+                f"{path} is not there. Expected an ONNX file. Write one with 'fdmo export onnx "
+                f"RUN'."
+            )
+        try:
+            self._session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises many types of its own
+            raise ExportError(
+                f"{path} cannot be loaded: {error}. Expected an ONNX file that 'fdmo export onnx' "
+                f"wrote. Export the run again."
+            ) from error
+        self.metadata = self._read_metadata(path)
+
+    def _read_metadata(self, path: Path) -> dict[str, Any]:
+        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "{}")
+        metadata: dict[str, Any] = json.loads(text)
+        if metadata.get("format") != METADATA_FORMAT:
+            raise ExportError(
+                f"{path} has fdmo metadata of format {metadata.get('format')!r}. Expected "
+                f"{METADATA_FORMAT}. Use a file that this version of 'fdmo export onnx' wrote."
+            )
+        return metadata
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names in label order."""
+        return tuple(self.metadata["class_names"])
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square input, in pixels."""
+        return int(self.metadata["preprocessing"]["image_size"])
+
+    def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        """Return the outputs by name.
+
+        Args:
+            images: RGB, cropped and letterboxed. Shape ``(B, 3, S, S)``, uint8.
+
+        Raises:
+            ExportError: The images have another shape or type.
+        """
+        expected = (3, self.image_size, self.image_size)
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != expected:
+            raise ExportError(
+                f"Images have shape {images.shape} and type {images.dtype}. Expected (B, 3, "
+                f"{self.image_size}, {self.image_size}) of uint8, RGB. Letterbox them first; "
+                f"docs/onnx.md says how."
+            )
+        values = self._session.run(list(OUTPUTS), {INPUT_IMAGES: images})
+        return dict(zip(OUTPUTS, values, strict=True))

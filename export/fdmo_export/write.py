@@ -1,0 +1,110 @@
+"""Write a trained run as an ONNX file, and prove the file before it gets its name."""
+
+import json
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor
+
+from fdmo_core.errors import ExportError
+from fdmo_core.files import replacing, write_json
+from fdmo_core.run_folder import TrainedRun
+from fdmo_export.contract import (
+    INPUT_IMAGES,
+    MAX_FILE_BYTES,
+    METADATA_FORMAT,
+    METADATA_KEY,
+    OPSET,
+    OUTPUTS,
+)
+from fdmo_export.graph import DeployedClassifier
+from fdmo_export.verify import Comparison, compare, require_agreement
+
+
+def export_run(trained: TrainedRun, images: Tensor, path: Path, *, split: str) -> list[Comparison]:
+    """Write the run's deployed network to ``path``, with ``parity.json`` beside it.
+
+    The file is checked and compared with the network under a temporary name; it appears only when
+    both agree.
+
+    Args:
+        trained: The run; it stays as it is.
+        images: Real images of the run. Shape ``(R, 3, S, S)``, uint8.
+        path: The file to write; its folder is made.
+        split: Where the images come from.
+
+    Returns:
+        What was compared.
+
+    Raises:
+        ExportError: The network does not fit into one file, or the file disagrees with it.
+    """
+    deployed = DeployedClassifier(trained.model.cpu()).eval()
+    require_size(deployed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        model = _trace(deployed, images)
+        metadata = describe_model(trained)
+        entry = model.metadata_props.add()
+        entry.key, entry.value = METADATA_KEY, json.dumps(metadata, ensure_ascii=False)
+        onnx.save_model(model, temporary)
+        onnx.checker.check_model(temporary, full_check=True)
+        comparisons = compare(deployed, temporary, images)
+        require_agreement(comparisons)
+    parity = {"split": split, "comparisons": [one.as_dict() for one in comparisons]}
+    write_json(path.with_name("parity.json"), parity)
+    return comparisons
+
+
+def require_size(deployed: DeployedClassifier) -> None:
+    """Raise an ExportError if the weights do not fit into one file."""
+    tensors = deployed.state_dict().values()
+    needed = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    if needed >= MAX_FILE_BYTES:
+        raise ExportError(
+            f"The network has {needed / 2**30:.2f} GiB of weights. Expected less than 2 GiB, the "
+            f"most that one ONNX file can hold. Choose smaller extractors or a smaller "
+            f"model.feature_ratio."
+        )
+
+
+def _trace(deployed: DeployedClassifier, images: Tensor) -> onnx.ModelProto:
+    example = images[torch.arange(2) % len(images)]  # two images: a batch of one is baked in
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        program = torch.onnx.export(
+            deployed,
+            (example,),
+            input_names=[INPUT_IMAGES],
+            output_names=list(OUTPUTS),
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    model: onnx.ModelProto = program.model_proto
+    return model
+
+
+def describe_model(trained: TrainedRun) -> dict[str, Any]:
+    """Return what the file says of itself, as plain data."""
+    return {
+        "format": METADATA_FORMAT,
+        "fdmo": version("fdmo"),
+        "class_names": list(trained.class_names),
+        "class_counts": trained.class_counts.tolist(),
+        "preprocessing": {
+            "image_size": trained.image_size,
+            "channels": "RGB",
+            "crop": "to the box, where there is one",
+            "resize": "bilinear with antialiasing, ratio kept, centred on black",
+            "range": "uint8, 0 to 255",
+        },
+        "data_digest": trained.data_digest,
+        "config": trained.run.as_dict(),
+    }
