@@ -149,7 +149,7 @@ def _draw_clothes(
 ) -> list[Points]:
     """Draw the garment and, unless it is a dress, what is worn with it; return what is in front."""
     companions = {**dict.fromkeys(UPPER_CUTS, LOWER_CUTS), **dict.fromkeys(LOWER_CUTS, UPPER_CUTS)}
-    if cut not in companions or rng.random() < 0.5:
+    if cut not in companions or rng.random() < 0.4:
         _draw_garment(rng, canvas, outline, fabric=fabric, pose=pose)
         return []
     other = CUTS[str(rng.choice(companions[cut]))](rng, figure)
