@@ -87,7 +87,9 @@ def data_notices(splits: Splits) -> list[str]:
                 f"Split '{name}' has no image of: {', '.join(absent)}; its metrics leave them out."
             )
     if splits.skipped:
-        notices.append(f"{len(splits.skipped)} file(s) or folder(s) were skipped; data.json says why.")
+        notices.append(
+            f"{len(splits.skipped)} file(s) or folder(s) were skipped; data.json says why."
+        )
     if not splits.landmark_names:
         notices.append("The data set has no landmarks, so no landmark head is built.")
     return notices

@@ -88,13 +88,15 @@ class _Chunked(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         hidden, weight, bias = ctx.saved_tensors
-        to_hidden, to_weight, to_bias = (torch.zeros_like(part) for part in (hidden, weight, bias))
+        to_hidden, to_bias = torch.zeros_like(hidden), torch.zeros_like(bias)
+        to_weight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
         for chunk in _chunks(hidden, weight, bias, ctx.drawn, ctx.chunk_size):
             slope = gradients[0][:, chunk.columns].unsqueeze(2)  # (B, f, 1)
             values = chunk.values.transpose(1, 2)  # (B, f, S)
             combined = (chunk.weights * values).sum(dim=2, keepdim=True)
             to_logits = (chunk.weights * (values - combined) * slope).flatten(1)  # (B, f * S)
             to_hidden.addmm_(to_logits, weight[chunk.lines])
-            torch.mm(to_logits.T, hidden, out=to_weight[chunk.lines])
+            if to_weight is not None:
+                torch.mm(to_logits.T, hidden, out=to_weight[chunk.lines])
             to_bias[chunk.lines] = to_logits.sum(dim=0)
         return to_hidden, to_weight, to_bias, None, None

@@ -39,21 +39,21 @@ Cut = Callable[[np.random.Generator, Figure], Outline]
 
 def tee(rng: np.random.Generator, figure: Figure) -> Outline:
     """Return an upper garment with short sleeves."""
-    hem, ease = rng.uniform(1.0, 1.42), rng.uniform(0.02, 0.2)
+    hem, ease = rng.uniform(1.0, 1.52), rng.uniform(0.02, 0.2)
     torso = _torso(rng, figure, hem=hem, ease=ease, flare=rng.uniform(-0.05, 0.12))
-    return _with_sleeves(rng, figure, torso, share=rng.uniform(0.12, 0.4), has_waist=False)
+    return _with_sleeves(rng, figure, torso, share=rng.uniform(0.12, 0.46), has_waist=False)
 
 
 def sweater(rng: np.random.Generator, figure: Figure) -> Outline:
     """Return an upper garment with long sleeves."""
-    hem, ease = rng.uniform(1.0, 1.42), rng.uniform(0.02, 0.2)
+    hem, ease = rng.uniform(1.0, 1.5), rng.uniform(0.02, 0.2)
     torso = _torso(rng, figure, hem=hem, ease=ease, flare=rng.uniform(-0.05, 0.12))
-    return _with_sleeves(rng, figure, torso, share=rng.uniform(0.5, 1.0), has_waist=False)
+    return _with_sleeves(rng, figure, torso, share=rng.uniform(0.42, 1.0), has_waist=False)
 
 
 def dress(rng: np.random.Generator, figure: Figure) -> Outline:
     """Return a full garment: sleeves of any length, a waist and a skirt."""
-    hem, ease = rng.uniform(1.65, 2.7), rng.uniform(-0.02, 0.12)
+    hem, ease = rng.uniform(1.5, 2.7), rng.uniform(-0.02, 0.12)
     torso = _torso(rng, figure, hem=hem, ease=ease, flare=rng.uniform(0.1, 0.4))
     return _with_sleeves(rng, figure, torso, share=rng.uniform(0.08, 0.8), has_waist=True)
 
@@ -75,12 +75,12 @@ def skirt(rng: np.random.Generator, figure: Figure) -> Outline:
 
 def shorts(rng: np.random.Generator, figure: Figure) -> Outline:
     """Return a lower garment with short legs."""
-    return _legs(rng, figure, hem=rng.uniform(1.7, 2.25), half_width=rng.uniform(0.12, 0.21))
+    return _legs(rng, figure, hem=rng.uniform(1.7, 2.3), half_width=rng.uniform(0.12, 0.21))
 
 
 def trousers(rng: np.random.Generator, figure: Figure) -> Outline:
     """Return a lower garment with long legs."""
-    return _legs(rng, figure, hem=rng.uniform(2.2, 2.98), half_width=rng.uniform(0.09, 0.17))
+    return _legs(rng, figure, hem=rng.uniform(2.15, 2.98), half_width=rng.uniform(0.09, 0.17))
 
 
 CUTS: Mapping[str, Cut] = {

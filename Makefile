@@ -1,0 +1,48 @@
+# Every target makes the virtual environment that it needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# onnxruntime-gpu runs on the CPU as well; it is built for x86-64 Linux and Windows only.
+RUNTIME := $(if $(filter x86_64,$(shell uname -m)),$(if $(filter Darwin,$(shell uname -s)),cpu,gpu),cpu)
+# torch's threads wait for each other by spinning, which two test processes on two cores cannot afford
+TEST_ENV := OMP_NUM_THREADS=1
+
+.PHONY: demo test check format bench docs clean
+
+demo: $(VENV)/.demo
+	@rm -rf runs/demo
+	$(BIN)/fdmo train --plugin convexgan --out runs/demo
+	$(BIN)/fdmo export onnx runs/demo
+	$(BIN)/fdmo evaluate runs/demo/export/model.onnx --split test
+
+test: $(VENV)/.test
+	$(TEST_ENV) $(BIN)/pytest -q -n 2 --dist worksteal $(TESTS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.test
+	$(BIN)/python tests/benchmarks/run.py $(ONLY)
+
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
+	@echo "Built docs/_build/html/index.html"
+
+clean:
+	rm -rf $(VENV) docs/_build dist build
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The editable install again whenever the packaging changes: new entry points appear only then.
+$(VENV)/.%: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[$(RUNTIME)$(if $(filter-out demo,$*),$(comma)$*)]"
+	@touch $@
+
+comma := ,

@@ -1,0 +1,40 @@
+"""Run the benchmarks and write benchmarks.json; arguments name the ones to run."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import per_feature
+import phase2
+from measure import Benchmark
+
+MODULES: dict[tuple[str, ...], Callable[[], list[Benchmark]]] = {
+    ("phase2-step", "phase2-memory"): phase2.benchmarks,
+    ("per-feature-time", "per-feature-memory"): per_feature.benchmarks,
+}
+
+
+def main(wanted: set[str]) -> None:
+    """Run what is wanted, all if nothing is named."""
+    known = {name for names in MODULES for name in names}
+    if wanted - known:
+        sys.exit(f"Unknown benchmarks: {wanted - known}. Expected some of: {sorted(known)}.")
+    lines = [
+        line
+        for names, benchmarks in MODULES.items()
+        if not wanted or wanted & set(names)
+        for line in benchmarks()
+        if not wanted or line.name in wanted
+    ]
+    for line in lines:
+        limit = "" if line.limit is None else f", limit {line.limit:.2f}"
+        print(
+            f"{line.name}: {line.ours:.4g} against {line.baseline:.4g} {line.unit}, "
+            f"ratio {line.ratio:.2f}{limit}"
+        )
+    Path("benchmarks.json").write_text(json.dumps([line.as_dict() for line in lines], indent=2))
+
+
+if __name__ == "__main__":
+    main(set(sys.argv[1:]))
