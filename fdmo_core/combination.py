@@ -45,11 +45,16 @@ def convex_combination(weights: Tensor, drawn: DrawnFeatures, stream_dims: Seque
 
 
 def _classes(drawn: DrawnFeatures) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the samples (b,) of each class, with the class's drawn features (S, F)."""
+    """Yield the samples (b,) of each class, with the class's drawn features (S, F).
+
+    All classes share one buffer: what is yielded is valid until the next one.
+    """
+    features = drawn.store.new_empty(drawn.rows.shape[1], drawn.store.shape[1])
     order = drawn.groups.argsort(stable=True)
     sizes = drawn.groups.bincount(minlength=len(drawn.rows)).tolist()
     for samples, rows in zip(order.split(sizes), drawn.rows, strict=True):
-        yield samples, drawn.store.index_select(0, rows)
+        torch.index_select(drawn.store, 0, rows, out=features)
+        yield samples, features
 
 
 class _GroupedCombination(torch.autograd.Function):
@@ -62,15 +67,10 @@ class _GroupedCombination(torch.autograd.Function):
         ctx.drawn, ctx.stream_dims = drawn, stream_dims
         combined = weights.new_empty(len(weights), drawn.store.shape[1])  # (B, F)
         for samples, features in _classes(drawn):
-            # All streams' weights times all columns, of which the streams' own are kept: at a few
-            # samples a class the product waits for memory, and one pass beats one for each stream.
-            mixed = (weights[samples].flatten(0, 1) @ features).view(
-                len(samples), len(stream_dims), -1
+            parts = zip(
+                weights[samples].unbind(1), features.split(stream_dims, dim=1), strict=True
             )
-            own = (
-                columns[:, stream] for stream, columns in enumerate(mixed.split(stream_dims, dim=2))
-            )
-            combined[samples] = torch.cat(list(own), dim=1)
+            combined[samples] = torch.cat([weight @ stream for weight, stream in parts], dim=1)
         return combined
 
     @staticmethod
@@ -80,9 +80,10 @@ class _GroupedCombination(torch.autograd.Function):
         result = gradient.new_empty(len(gradient), len(ctx.stream_dims), samples_per_class)
         for samples, features in _classes(ctx.drawn):
             parts = zip(
-                gradient[samples].split(ctx.stream_dims, dim=1),
                 features.split(ctx.stream_dims, dim=1),
+                gradient[samples].split(ctx.stream_dims, dim=1),
                 strict=True,
             )
-            result[samples] = torch.stack([slope @ stream.T for slope, stream in parts], dim=1)
+            slopes = [(stream @ slope.T).T for stream, slope in parts]
+            result[samples] = torch.stack(slopes, dim=1)
         return result, None, None

@@ -77,7 +77,7 @@ def start_phase1(model: TwoStreamClassifier, config: Phase1Config) -> Phase1Stat
     """Return the state before the first epoch."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return Phase1State(
-        model, torch.optim.Adam(parameters, lr=config.learning_rate, betas=config.betas)
+        model, torch.optim.Adam(parameters, lr=config.learning_rate, betas=config.betas, fused=True)
     )
 
 

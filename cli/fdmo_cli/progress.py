@@ -1,5 +1,6 @@
 """Progress bars on stderr: rate, time left and the current loss."""
 
+from itertools import islice
 from types import TracebackType
 
 from rich.console import Console
@@ -15,9 +16,12 @@ from rich.progress import (
 from rich.progress import (
     Progress as Bars,
 )
+from rich.table import Column
 from rich.text import Text
 
 from fdmo_core.journal import Progress
+
+MAX_TERMS = 2  # losses beside a bar, in a terminal of 80 columns
 
 
 class _Rate(ProgressColumn):
@@ -36,11 +40,11 @@ class ProgressBars:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._bars = Bars(
-            TextColumn("{task.description:>14}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _Rate(),
-            TimeRemainingColumn(),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True, min_width=13)),
+            BarColumn(bar_width=16),
+            MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=9)),
+            _Rate(table_column=Column(no_wrap=True, min_width=7)),
+            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True, min_width=5)),
             TextColumn("{task.fields[terms]}"),
             console=Console(stderr=True),
             disable=quiet,
@@ -61,13 +65,14 @@ class ProgressBars:
 
     def show(self, progress: Progress) -> None:
         """Move the phase's bar; the first call makes it."""
+        terms = islice(progress.terms.items(), MAX_TERMS)
         if progress.phase not in self._tasks:
             self._tasks[progress.phase] = self._bars.add_task(progress.phase, terms="")
         self._bars.update(
             self._tasks[progress.phase],
             total=progress.total,
             completed=progress.done,
-            terms=" ".join(f"{name} {value:.3g}" for name, value in progress.terms.items()),
+            terms=", ".join(f"{name} {value:.3g}" for name, value in terms),
         )
 
     def say(self, text: str) -> None:

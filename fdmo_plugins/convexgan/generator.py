@@ -41,7 +41,7 @@ class ConvexGanConfig(ComponentConfig):
         default=False, description="Whether the streams share one weight vector."
     )
     chunk_size: int = Field(
-        default=128, ge=1, description="Features worked off at a time with weights per feature."
+        default=16, ge=1, description="Features worked off at a time with weights per feature."
     )
     adversarial_weight: float = Field(
         default=1000.0, ge=0, description="Weight of the discriminator's term, lambda in Eq. (4)."
@@ -128,7 +128,7 @@ class ConvexGan(FeatureGenerator):
 
     def _adam(self, module: torch.nn.Module) -> torch.optim.Adam:
         return torch.optim.Adam(
-            module.parameters(), lr=self.config.learning_rate, betas=self.config.betas
+            module.parameters(), lr=self.config.learning_rate, betas=self.config.betas, fused=True
         )
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:

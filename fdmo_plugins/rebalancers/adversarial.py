@@ -67,7 +67,7 @@ class AdversarialRebalancer(Rebalancer):
         self._artificial_prior = generation_probabilities(parts.class_counts)  # line 11
         self._artificial_prior = self._artificial_prior * self._real_prior
         self._optimizer = torch.optim.Adam(
-            self.main_classifier.parameters(), lr=config.learning_rate
+            self.main_classifier.parameters(), lr=config.learning_rate, fused=True
         )
         self.steps_per_epoch = -(-int(held.sum()) // config.batch_size)
         self.num_steps = config.epochs * self.steps_per_epoch

@@ -18,7 +18,7 @@ from fdmo_core import DrawnFeatures
 from fdmo_core.randomness import rng_for, seeded
 from fdmo_plugins.convexgan.per_feature import per_feature_combination, per_feature_weights
 
-BATCH, HIDDEN, LENGTH, SAMPLES_PER_CLASS, NUM_CLASSES, CHUNK = 256, 1024, 1024, 50, 50, 64
+BATCH, HIDDEN, LENGTH, SAMPLES_PER_CLASS, NUM_CLASSES, CHUNK = 256, 1024, 1024, 50, 50, 16
 
 Combine = Callable[[Tensor, nn.Linear, DrawnFeatures], Tensor]
 

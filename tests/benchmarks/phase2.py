@@ -1,8 +1,9 @@
 """phase2-step and phase2-memory: one step of Algorithm 1, grouped against gathered.
 
-Both forms do the same step, with the same players, draws and updates; only the convex combination
-differs. The gathered form copies the N_s features of every sample, (B, N_s, F), as one would write
-it down first.
+Both forms do the same step, with the same players and updates; only draw and convex combination
+differ. In the grouped form all samples of a class share one drawn set, and each class is a matrix
+product. In the gathered form each sample draws N_s features of its own and copies them,
+(B, N_s, F), as one would write it down first; it draws with replacement, the cheapest way.
 """
 
 import json
@@ -17,17 +18,16 @@ from fdmo_core import ArtificialFeatures, DrawnFeatures, FeatureBatch, Phase2Par
 from fdmo_core.classifier import LinearClassifier
 from fdmo_core.randomness import rng_for, seeded
 from fdmo_plugins.convexgan.generator import ConvexGan, ConvexGanConfig
-from fdmo_plugins.convexgan.weights import masked_softmax
 from fdmo_plugins.dictionaries.memory import MemoryDictionary, MemoryDictionaryConfig
 from fdmo_plugins.losses.cross_entropy import CrossEntropyLoss, CrossEntropyLossConfig
 from fdmo_plugins.rebalancers.adversarial import AdversarialConfig, AdversarialRebalancer
 
 NUM_CLASSES, STREAM_DIMS, BATCH, SAMPLES_PER_CLASS = 50, (2048, 2048), 256, 100
-ROWS_PER_CLASS = 120
+ROWS_PER_CLASS = 500
 
 
 class GatheredConvexGan(ConvexGan):
-    """The same generator with every sample's features gathered."""
+    """The same generator, but every sample draws and gathers features of its own."""
 
     def forward(
         self, labels: Tensor, drawn: DrawnFeatures, rng: torch.Generator
@@ -35,11 +35,9 @@ class GatheredConvexGan(ConvexGan):
         """Return artificial features; see :meth:`ConvexGan.forward`."""
         noise = torch.randn(len(labels), self.config.noise_dim, generator=rng)
         logits = self.network.last(self.network.encode(noise, labels))
-        weights = masked_softmax(
-            logits.unflatten(1, (-1, self.samples_per_class)),
-            drawn.mask[drawn.groups].unsqueeze(1),
-        )
-        gathered = drawn.store[drawn.rows[drawn.groups]]  # (B, S, F)
+        weights = logits.unflatten(1, (-1, self.samples_per_class)).softmax(dim=2)
+        own = torch.randint(ROWS_PER_CLASS, weights[:, 0].shape, generator=rng)
+        gathered = drawn.store[labels[:, None] * ROWS_PER_CLASS + own]  # (B, S, F)
         streams = gathered.split(self.stream_dims, dim=2)
         parts = [
             torch.einsum("bs,bsd->bd", weights[:, index], one) for index, one in enumerate(streams)

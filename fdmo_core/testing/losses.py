@@ -1,0 +1,188 @@
+"""What every loss must do."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fdmo_core.interfaces import Loss
+from fdmo_core.testing.expectations import (
+    Check,
+    built,
+    expect,
+    expect_built,
+    expect_no_global_randomness,
+    expect_tensor,
+    snapshot,
+)
+
+READ = "Loss.forward"
+CLASS_COUNTS = (40, 9, 2)
+EXTREME = 1e4  # a logit that overflows exp and squares badly, and that training does reach
+
+
+def check_is_built_from_class_counts(component: type[Any], config: Any) -> None:
+    """It is constructed from its config and the class counts, one of which may be 0."""
+    for counts in (CLASS_COUNTS, (40, 0, 2)):
+        expect_built(component, Loss, config, class_counts=torch.tensor(counts))
+    scale = _loss(component, config).cosine_scale
+    expect(
+        scale is None or scale > 0,
+        f"cosine_scale is {scale}. Expected None or a number above 0.",
+        read="Loss",
+    )
+
+
+def check_is_one_finite_number(component: type[Any], config: Any) -> None:
+    """It gives one finite, non-negative float32 number, whatever classes the batch has."""
+    loss = _loss(component, config)
+    for labels in ([0, 1, 2], [2], [1, 1, 0, 1]):
+        logits = torch.linspace(-2, 3, 3 * len(labels)).view(-1, 3)
+        value = loss(logits, torch.tensor(labels))
+        expect_tensor(value, (), torch.float32, what=f"The loss of labels {labels}", read=READ)
+        expect(value >= 0, f"The loss is {value:g}. Expected at least 0.", read=READ)
+
+
+def check_prefers_the_right_answer(component: type[Any], config: Any) -> None:
+    """It is smaller where the true class has the highest score than where another has."""
+    loss = _loss(component, config)
+    for label in range(3):
+        right, wrong = (
+            loss(5 * torch.eye(3)[[winner]], torch.tensor([label]))
+            for winner in (label, (label + 1) % 3)
+        )
+        expect(
+            right < wrong,
+            f"Class {label} costs {right:g} when it is predicted and {wrong:g} when another class "
+            f"is. Expected less for the right answer.",
+            read=READ,
+        )
+
+
+def check_raises_the_score_of_the_true_class(component: type[Any], config: Any) -> None:
+    """Its gradient raises the score of the true class of every sample."""
+    labels = torch.tensor([0, 1, 2, 1])
+    for logits in (torch.zeros(4, 3), 2 * torch.eye(3)[[1, 2, 0, 0]]):
+        slope = _gradient(_loss(component, config), logits, labels)
+        expect(
+            (slope[range(4), labels] < 0).all(),
+            f"The gradient of labels {labels.tolist()} is {slope.tolist()}. Expected a negative "
+            f"one for each true class, so that a step raises its score.",
+            read=READ,
+        )
+
+
+def check_survives_extreme_logits(component: type[Any], config: Any) -> None:
+    """Value and gradient stay finite at logits of 10,000."""
+    logits = torch.tensor([[EXTREME, -EXTREME, 0.0]])
+    for label in range(3):
+        labels = torch.tensor([label])
+        value = _loss(component, config)(logits, labels)
+        slope = _gradient(_loss(component, config), logits, labels)
+        expect(
+            value.isfinite() and slope.isfinite().all(),
+            f"At logits {logits.tolist()} and label {label} the loss is {value:g} and its gradient "
+            f"{slope.tolist()}. Expected finite numbers; log_softmax or clamp keeps them so.",
+            read=READ,
+        )
+
+
+def check_scores_half_precision(component: type[Any], config: Any) -> None:
+    """Value and gradient are finite for bfloat16 logits."""
+    logits, labels = 3 * torch.eye(3).bfloat16(), torch.tensor([0, 1, 0])
+    value = _loss(component, config)(logits, labels)
+    slope = _gradient(_loss(component, config), logits, labels)
+    expect(
+        value.isfinite() and slope.isfinite().all(),
+        "The loss of bfloat16 logits or its gradient is not finite. Expected finite numbers; "
+        "begin with logits.float().",
+        read=READ,
+    )
+
+
+def check_follows_a_permutation_of_the_classes(component: type[Any], config: Any) -> None:
+    """Numbering the classes in another order changes nothing."""
+    order = torch.tensor([2, 0, 1])  # new class i is old class order[i]
+    logits = torch.tensor([[1.0, 0.5, -1.0], [0.0, 2.0, 1.0], [0.3, 0.1, 0.2]])
+    labels = torch.tensor([0, 2, 1])
+    value = _loss(component, config)(logits, labels)
+    renumbered = built(component, config, class_counts=torch.tensor(CLASS_COUNTS)[order])
+    again = renumbered(logits[:, order], order.argsort()[labels])
+    expect(
+        torch.isclose(value, again, rtol=1e-5),
+        f"The loss is {value:g}, and {again:g} when counts, logits and labels are renumbered "
+        f"alike. Expected the same.",
+        read=READ,
+    )
+
+
+def check_is_a_mean_over_the_batch(component: type[Any], config: Any) -> None:
+    """A batch that holds every sample twice has the same loss."""
+    logits, labels = torch.tensor([[1.0, 0.5, -1.0], [0.0, 2.0, 1.0]]), torch.tensor([0, 2])
+    loss = _loss(component, config)
+    once, twice = loss(logits, labels), loss(logits.repeat(2, 1), labels.repeat(2))
+    expect(
+        torch.isclose(once, twice, rtol=1e-5),
+        f"The loss is {once:g}, and {twice:g} when the batch holds every sample twice. Expected "
+        f"the mean over the batch.",
+        read=READ,
+    )
+
+
+def check_leaves_its_arguments_alone(component: type[Any], config: Any) -> None:
+    """Logits and labels are the same afterwards."""
+    logits, labels = torch.tensor([[1.0, 0.5, -1.0]]), torch.tensor([1])
+    before = logits.clone(), labels.clone()
+    _loss(component, config)(logits, labels)
+    expect(
+        torch.equal(logits, before[0]) and torch.equal(labels, before[1]),
+        "The loss changes its logits or labels in place. Expected it to work on copies.",
+        read=READ,
+    )
+
+
+def check_repeats_itself(component: type[Any], config: Any) -> None:
+    """It draws nothing, and a restored state gives the same loss."""
+    logits, labels = torch.tensor([[1.0, 0.5, -1.0]]), torch.tensor([1])
+    loss = _loss(component, config)
+    with expect_no_global_randomness("The loss", read=READ):
+        value = loss(logits, labels)
+    restored = built(component, config, seed=1, class_counts=torch.tensor(CLASS_COUNTS))
+    restored.load_state_dict(snapshot(loss))
+    expect(
+        torch.equal(restored(logits, labels), loss(logits, labels))
+        and torch.equal(value, loss(logits, labels)),
+        "A loss gives another value when it is asked again, or after its state_dict was restored. "
+        "Expected the same, bit for bit.",
+        read=READ,
+    )
+
+
+def _loss(component: type[Any], config: Any) -> Loss:
+    loss: Loss = built(component, config, class_counts=torch.tensor(CLASS_COUNTS))
+    return loss
+
+
+def _gradient(loss: Loss, logits: Tensor, labels: Tensor) -> Tensor:
+    scores = logits.clone().requires_grad_()
+    value = loss(scores, labels)
+    expect(
+        value.requires_grad,
+        "No gradient reaches the logits. Expected the loss to be computed from them.",
+        read=READ,
+    )
+    return torch.autograd.grad(value, scores)[0]
+
+
+CHECKS: tuple[Check, ...] = (
+    check_is_built_from_class_counts,
+    check_is_one_finite_number,
+    check_prefers_the_right_answer,
+    check_raises_the_score_of_the_true_class,
+    check_survives_extreme_logits,
+    check_scores_half_precision,
+    check_follows_a_permutation_of_the_classes,
+    check_is_a_mean_over_the_batch,
+    check_leaves_its_arguments_alone,
+    check_repeats_itself,
+)

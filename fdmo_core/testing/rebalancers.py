@@ -1,0 +1,202 @@
+"""What every rebalancer must do."""
+
+from copy import deepcopy
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from fdmo_core.classifier import LinearClassifier
+from fdmo_core.interfaces import Phase2Parts, Rebalancer
+from fdmo_core.randomness import rng_for, seeded
+from fdmo_core.testing.expectations import (
+    Check,
+    built,
+    differing,
+    expect,
+    expect_built,
+    expect_no_global_randomness,
+    expect_optimized,
+    expect_tensor,
+    expect_terms,
+    snapshot,
+)
+from fdmo_core.testing.toys import (
+    STREAM_DIMS,
+    ToyDictionary,
+    ToyLoss,
+    ToyLossConfig,
+    toy_dictionary,
+    toy_generator,
+)
+
+READ, STEP = "Rebalancer", "Rebalancer.step"
+SIZES = (30, 8, 3, 0)  # with a class that has no image
+STEPS = 4
+
+
+def check_is_built_from_its_parts(component: type[Any], config: Any) -> None:
+    """It is constructed from its config and the parts, and says how many steps it takes."""
+    expect_built(component, Rebalancer, config, parts=_parts())
+    component.check_counts(config, torch.tensor(SIZES))
+    rebalancer = _rebalancer(component, config)
+    expect(
+        isinstance(rebalancer.num_steps, int) and rebalancer.num_steps >= 0,
+        f"num_steps is {rebalancer.num_steps!r}. Expected an integer from 0.",
+        read=READ,
+    )
+    expect(
+        isinstance(rebalancer.steps_per_epoch, int) and rebalancer.steps_per_epoch >= 1,
+        f"steps_per_epoch is {rebalancer.steps_per_epoch!r}. Expected an integer from 1.",
+        read=READ,
+    )
+    expect(
+        not isinstance(rebalancer.notices, str)
+        and all(isinstance(notice, str) and notice for notice in rebalancer.notices),
+        f"notices is {rebalancer.notices!r}. Expected a sequence of sentences.",
+        read=READ,
+    )
+
+
+def check_classifies_at_any_time(component: type[Any], config: Any) -> None:
+    """Before and after its steps the classifier gives a finite score for each class."""
+    rebalancer = _rebalancer(component, config)
+    for num_steps in (0, STEPS):
+        _stepped(rebalancer, range(num_steps))
+        for size in (1, 3):
+            logits = rebalancer.classifier(torch.ones(size, sum(STREAM_DIMS)))
+            expect_tensor(
+                logits,
+                (size, len(SIZES)),
+                torch.float32,
+                what=f"The classifier's result for {size} features",
+                read="Rebalancer.classifier",
+            )
+
+
+def check_steps_give_finite_terms(component: type[Any], config: Any) -> None:
+    """Each step returns finite floats by name and uses no global randomness."""
+    rebalancer = _rebalancer(component, config)
+    for index in _first(rebalancer, STEPS):
+        with expect_no_global_randomness("step()", read=STEP, module=rebalancer):
+            terms = rebalancer.step(index, rng_for(0, "contract-step", index))
+        expect_terms(terms, read=STEP)
+
+
+def check_leaves_what_it_is_given_alone(component: type[Any], config: Any) -> None:
+    """The given classifier, the dictionary and the counts are the same after its steps."""
+    parts = _parts()
+    dictionary = parts.dictionary
+    assert isinstance(dictionary, ToyDictionary)
+    weights = snapshot(parts.classifier)
+    given = [dictionary.store, dictionary.sources, dictionary.class_sizes, parts.class_counts]
+    before = [one.clone() for one in given]
+    _stepped(built(component, config, parts=parts), range(STEPS))
+    expect(
+        not differing(weights, snapshot(parts.classifier)),
+        "Phase 2 changes the classifier that phase 1 trained, so that there is no 'before' to "
+        "compare with. Expected it to fine-tune a copy.",
+        read="Phase2Parts",
+    )
+    expect(
+        all(map(torch.equal, before, given)),
+        "Phase 2 changes the dictionary or the class counts. Expected it to read them only.",
+        read="Phase2Parts",
+    )
+
+
+def check_everything_trainable_learns(component: type[Any], config: Any) -> None:
+    """Its optimizers hold each trainable parameter, and its steps change each."""
+    rebalancer = _rebalancer(component, config)
+    if rebalancer.num_steps == 0:
+        return
+    expect_optimized(rebalancer, rebalancer.optimizers(), read="Rebalancer.optimizers")
+    before = snapshot(rebalancer)
+    _stepped(rebalancer, range(STEPS))
+    changed = differing(before, snapshot(rebalancer))
+    still = [
+        name
+        for name, weight in rebalancer.named_parameters()
+        if weight.requires_grad and name not in changed
+    ]
+    expect(
+        not still,
+        f"{STEPS} steps do not change {', '.join(still)}. Expected a gradient for everything "
+        f"trainable; set requires_grad to False on what is not learned.",
+        read=STEP,
+    )
+
+
+def check_repeats_itself(component: type[Any], config: Any) -> None:
+    """Two rebalancers built and stepped under one seed end with the same state."""
+    first, second = (_stepped(_rebalancer(component, config), range(STEPS)) for _ in range(2))
+    lost = differing(snapshot(first), snapshot(second))
+    expect(
+        not lost,
+        f"Two runs of one seed differ in {', '.join(lost)}. Expected the same, bit for bit: draw "
+        f"from the generator that step() is given.",
+        read=STEP,
+    )
+
+
+def check_goes_on_where_it_was(component: type[Any], config: Any) -> None:
+    """Restored weights and optimizers go on as the uninterrupted rebalancer does."""
+    rebalancer = _stepped(_rebalancer(component, config), range(STEPS))
+    restored = _rebalancer(component, config, seed=1)
+    restored.load_state_dict(snapshot(rebalancer))
+    for name, optimizer in restored.optimizers().items():
+        optimizer.load_state_dict(deepcopy(rebalancer.optimizers()[name].state_dict()))
+    for one in (rebalancer, restored):
+        _stepped(one, range(STEPS, STEPS + 2))
+    features = torch.ones(3, sum(STREAM_DIMS))
+    lost = differing(snapshot(rebalancer), snapshot(restored))
+    expect(
+        not lost and torch.equal(rebalancer.classifier(features), restored.classifier(features)),
+        f"After its state and its optimizers were restored, a rebalancer goes on otherwise "
+        f"({', '.join(lost) or 'in its classifier'}). Expected everything that a step needs to "
+        f"know in one of them.",
+        read=READ,
+    )
+
+
+def _parts() -> Phase2Parts:
+    class_counts = torch.tensor(SIZES)
+    with seeded(0, "contract-classifier"):
+        classifier: nn.Module = LinearClassifier(sum(STREAM_DIMS), len(SIZES))
+    return Phase2Parts(
+        classifier=classifier,
+        dictionary=toy_dictionary(SIZES),
+        class_counts=class_counts,
+        make_generator=partial(toy_generator, num_classes=len(SIZES)),
+        loss=ToyLoss(ToyLossConfig(), class_counts=class_counts),
+        rng=rng_for(0, "contract-start"),
+    )
+
+
+def _rebalancer(component: type[Any], config: Any, *, seed: int = 0) -> Rebalancer:
+    rebalancer: Rebalancer = built(component, config, seed=seed, parts=_parts())
+    return rebalancer
+
+
+def _first(rebalancer: Rebalancer, num_steps: int) -> range:
+    return range(min(rebalancer.num_steps, num_steps))
+
+
+def _stepped(rebalancer: Rebalancer, steps: range) -> Rebalancer:
+    for index in steps:
+        if index < rebalancer.num_steps:
+            with seeded(0, "contract-step", index):
+                rebalancer.step(index, rng_for(0, "contract-draw", index))
+    return rebalancer
+
+
+CHECKS: tuple[Check, ...] = (
+    check_is_built_from_its_parts,
+    check_classifies_at_any_time,
+    check_steps_give_finite_terms,
+    check_leaves_what_it_is_given_alone,
+    check_everything_trainable_learns,
+    check_repeats_itself,
+    check_goes_on_where_it_was,
+)

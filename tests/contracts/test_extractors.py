@@ -1,0 +1,25 @@
+"""What every registered extractor must do, whichever plugin supplies it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from fdmo_core.plugin_loading import load_plugins
+from fdmo_core.registry import Registry
+from fdmo_core.testing import Case, cases_for
+
+VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "small-vgg": [
+        {"channels": (4, 8, 8)},
+        {"channels": (4, 8, 8), "freeze_stages": 2},
+        {"channels": (4, 8), "freeze_stages": 2},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "case", cases_for(Registry(load_plugins()), "extractor", variants=VARIANTS), ids=str
+)
+def test_keeps_to_the_contract_of_an_extractor(case: Case) -> None:
+    case.run()

@@ -1,0 +1,27 @@
+"""What every registered generator must do, whichever plugin supplies it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from fdmo_core.plugin_loading import load_plugins
+from fdmo_core.registry import Registry
+from fdmo_core.testing import Case, cases_for
+
+SMALL = {"noise_dim": 4, "hidden": (8, 8), "discriminator_hidden": (8, 8)}
+VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "convexgan": [
+        {**SMALL},
+        {**SMALL, "weights": "per-feature", "chunk_size": 3},
+        {**SMALL, "tie_streams": True, "discriminator_output": "linear"},
+        {**SMALL, "deceive_majority": False, "discriminator_every": 1},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "case", cases_for(Registry(load_plugins()), "generator", variants=VARIANTS), ids=str
+)
+def test_keeps_to_the_contract_of_a_generator(case: Case) -> None:
+    case.run()

@@ -1,0 +1,21 @@
+"""What every registered landmark head must do, whichever plugin supplies it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from fdmo_core.plugin_loading import load_plugins
+from fdmo_core.registry import Registry
+from fdmo_core.testing import Case, cases_for
+
+VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "ldm": [{}, {"reduction": "sum", "weighted": "in-picture"}],
+}
+
+
+@pytest.mark.parametrize(
+    "case", cases_for(Registry(load_plugins()), "landmark-head", variants=VARIANTS), ids=str
+)
+def test_keeps_to_the_contract_of_a_landmark_head(case: Case) -> None:
+    case.run()

@@ -1,0 +1,115 @@
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from fdmo_core import Phase2Parts
+from fdmo_core.testing import Check, checks_for
+from fdmo_core.testing import rebalancers as kit
+from fdmo_plugins.rebalancers.adversarial import AdversarialConfig, AdversarialRebalancer
+
+CONFIG = AdversarialConfig(batch_size=8, samples_per_class=4)
+CALLS = count()
+
+
+class SpeaksInOneString(AdversarialRebalancer):
+    def __init__(self, config: AdversarialConfig, *, parts: Phase2Parts) -> None:
+        super().__init__(config, parts=parts)
+        self.notices = "One class is small."  # a sequence of letters
+
+
+class HasNoEpoch(AdversarialRebalancer):
+    def __init__(self, config: AdversarialConfig, *, parts: Phase2Parts) -> None:
+        super().__init__(config, parts=parts)
+        self.steps_per_epoch = 0
+
+
+class ForgetsAClass(AdversarialRebalancer):
+    @property
+    def classifier(self) -> nn.Module:
+        return nn.Linear(7, 3)
+
+
+class DrawsGlobally(AdversarialRebalancer):
+    def step(self, index: int, rng: torch.Generator) -> Mapping[str, float]:
+        return super().step(index, torch.default_generator)
+
+
+class LosesItsTerms(AdversarialRebalancer):
+    def step(self, index: int, rng: torch.Generator) -> Mapping[str, float]:
+        return {"real": float("nan")}
+
+
+class DrawsFromEmptyClasses(AdversarialRebalancer):
+    def __init__(self, config: AdversarialConfig, *, parts: Phase2Parts) -> None:
+        super().__init__(config, parts=parts)
+        self._real_prior = torch.ones(4)
+
+
+class WorksOnTheGivenClassifier(AdversarialRebalancer):
+    def __init__(self, config: AdversarialConfig, *, parts: Phase2Parts) -> None:
+        super().__init__(config, parts=parts)
+        self.main_classifier = parts.classifier
+        self._optimizer = torch.optim.Adam(parts.classifier.parameters(), lr=0.1)
+
+
+class ChangesTheCounts(AdversarialRebalancer):
+    def step(self, index: int, rng: torch.Generator) -> Mapping[str, float]:
+        self._class_counts.clamp_(min=1)
+        return super().step(index, rng)
+
+
+class HidesItsOptimizer(AdversarialRebalancer):
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        return {}
+
+
+class LearnsNothing(AdversarialRebalancer):
+    def step(self, index: int, rng: torch.Generator) -> Mapping[str, float]:
+        return {}
+
+
+class GoesOnFromTheRunBefore(AdversarialRebalancer):
+    @torch.no_grad()
+    def step(self, index: int, rng: torch.Generator) -> Mapping[str, float]:
+        self.main_classifier.get_parameter("bias").fill_(next(CALLS))
+        return {}
+
+
+class CountsOutsideItsState(AdversarialRebalancer):
+    steps = 0
+
+    @torch.no_grad()
+    def step(self, index: int, rng: torch.Generator) -> Mapping[str, float]:
+        self.steps += 1
+        self.main_classifier.get_parameter("bias").fill_(self.steps)
+        return {}
+
+
+BROKEN: list[tuple[type[Any], Check, str]] = [
+    (SpeaksInOneString, kit.check_is_built_from_its_parts, "notices is 'One class is small.'"),
+    (HasNoEpoch, kit.check_is_built_from_its_parts, "steps_per_epoch is 0"),
+    (ForgetsAClass, kit.check_classifies_at_any_time, r"\(1, 3\). Expected \(1, 4\)"),
+    (DrawsGlobally, kit.check_steps_give_finite_terms, "global random generator of torch"),
+    (LosesItsTerms, kit.check_steps_give_finite_terms, "{'real': nan} are not finite"),
+    (DrawsFromEmptyClasses, kit.check_steps_give_finite_terms, "Features of class 3 were asked"),
+    (WorksOnTheGivenClassifier, kit.check_leaves_what_it_is_given_alone, "the classifier that ph"),
+    (ChangesTheCounts, kit.check_leaves_what_it_is_given_alone, "dictionary or the class counts"),
+    (HidesItsOptimizer, kit.check_everything_trainable_learns, "holds main_classifier.weight"),
+    (LearnsNothing, kit.check_everything_trainable_learns, "4 steps do not change main_classif"),
+    (GoesOnFromTheRunBefore, kit.check_repeats_itself, "differ in main_classifier.bias"),
+    (CountsOutsideItsState, kit.check_goes_on_where_it_was, r"otherwise \(main_classifier.bias\)"),
+]
+
+
+@pytest.mark.parametrize(("broken", "check", "message"), BROKEN)
+def test_a_broken_rebalancer_is_caught(broken: type[Any], check: Check, message: str) -> None:
+    with pytest.raises(AssertionError, match=f"{message}.* See fdmo_core"):
+        check(broken, CONFIG)
+
+
+def test_every_check_of_a_rebalancer_is_proved_to_catch_something() -> None:
+    assert {check for _, check, _ in BROKEN} == set(checks_for("rebalancer"))
