@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -24,13 +25,19 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
-    except OSError as error:
-        raise RunFolderError(
-            f"Cannot write {path}: {error.strerror or error}. Expected a writable folder with "
-            f"enough free space. Free some space or choose another folder with --out."
-        ) from error
+    except (OSError, SafetensorError) as error:
+        raise cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def cannot_write(path: Path, error: Exception) -> RunFolderError:
+    """Return the error that says that a file could not be written, and why."""
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return RunFolderError(
+        f"Cannot write {path}: {reason}. Expected a writable folder with enough free space. Free "
+        f"some space or choose another folder with --out."
+    )
 
 
 def write_text(path: Path, text: str) -> None:

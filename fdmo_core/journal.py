@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from fdmo_core.files import cannot_write
+
 
 class Progress(NamedTuple):
     """How far one phase of a run has come.
@@ -31,6 +33,9 @@ class Journal:
         path: The log file, to which lines are added; None writes none.
         show: Told every progress.
         say: Told every notice, a sentence for the person who waits.
+
+    Raises:
+        RunFolderError: The log cannot be written, for instance because the disk is full.
     """
 
     def __init__(
@@ -71,6 +76,10 @@ class Journal:
         self._say(text)
 
     def _write(self, line: dict[str, Any]) -> None:
-        if self._file is not None:
+        if self._file is None:
+            return
+        try:
             self._file.write(json.dumps({"time": round(time.time(), 3), **line}) + "\n")
             self._file.flush()
+        except OSError as error:
+            raise cannot_write(Path(self._file.name), error) from error

@@ -174,7 +174,7 @@ def check_repeats_itself(component: type[Any], config: Any) -> None:
 
 
 def check_saves_and_loads(component: type[Any], config: Any) -> None:
-    """What was saved is loaded again, bit for bit; another run's dictionary is refused."""
+    """What was saved is loaded again, bit for bit; a damaged or another run's is refused."""
     dictionary = _dictionary(component, config)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -189,6 +189,11 @@ def check_saves_and_loads(component: type[Any], config: Any) -> None:
         )
         for facts in ({"num_classes": len(SIZES) + 1}, {"stream_dims": STREAM_DIMS[::-1]}):
             _expect_refused(_empty(component, config, **facts), folder, str(facts))
+        for path in [path for path in folder.rglob("*") if path.is_file()]:
+            whole = path.read_bytes()
+            path.write_bytes(whole[: len(whole) // 2])
+            _expect_refused(_empty(component, config), folder, f"{path.name} cut short")
+            path.write_bytes(whole)
         _expect_refused(_empty(component, config), folder / "nowhere", "a missing folder")
 
 

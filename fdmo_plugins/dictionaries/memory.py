@@ -106,15 +106,15 @@ class MemoryDictionary(FeatureDictionary):
         try:
             manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
             tensors = load_file(folder / FEATURES_FILE)
-        except (OSError, ValueError) as error:
+            sizes, streams = manifest["class_sizes"], tuple(manifest["stream_dims"])
+        except Exception as error:  # safetensors raises a type of its own
             raise RunFolderError(
                 f"The feature dictionary in {folder} cannot be read: {error}. Expected "
                 f"{MANIFEST_FILE} and {FEATURES_FILE}. Train the run again."
             ) from error
-        sizes = manifest["class_sizes"]
-        if tuple(manifest["stream_dims"]) != self.stream_dims or len(sizes) != self.num_classes:
+        if streams != self.stream_dims or len(sizes) != self.num_classes:
             raise RunFolderError(
-                f"The feature dictionary in {folder} has streams {manifest['stream_dims']} and "
+                f"The feature dictionary in {folder} has streams {list(streams)} and "
                 f"{len(sizes)} classes. Expected streams {list(self.stream_dims)} and "
                 f"{self.num_classes} classes. Use the run that it belongs to."
             )

@@ -61,6 +61,11 @@ def moved(sample: Sample) -> Sample:
     return replace(sample, landmarks=landmarks)
 
 
+def scaled(sample: Sample) -> Sample:
+    image: Any = sample.image / 255
+    return replace(sample, image=image)
+
+
 def shifting(sample: Sample) -> Sample:
     return replace(sample, box=(0, 0, 1, next(LOADS) + 1))
 
@@ -101,7 +106,7 @@ BROKEN: list[tuple[type[Any], Check, str]] = [
         "Image 0 of val has shape",
     ),
     (
-        with_samples(lambda sample: replace(sample, **{"image": sample.image / 255})),
+        with_samples(scaled),
         kit.check_images_are_rgb,
         "has dtype float64. Expected uint8",
     ),

@@ -1,0 +1,262 @@
+"""Plugins as they are installed: real distributions, whose entry points another process reads."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from fdmo_core import Loss, hookimpl
+from fdmo_core.errors import PluginError
+from fdmo_core.plugin_loading import load_plugins
+from fdmo_plugins import losses
+
+LIST_PLUGINS = """
+import json
+from fdmo_core.plugin_loading import load_plugins
+
+loaded = load_plugins()
+components = {one.name: [one.distribution, one.version] for one in loaded.components.values()}
+print(json.dumps({"components": components, "failures": list(map(str, loaded.failures))}))
+"""
+LOSS = """
+from typing import Literal
+from fdmo_core import ComponentConfig, Loss, hookimpl
+
+class Config(ComponentConfig):
+    name: Literal["{name}"] = "{name}"
+
+class Mine(Loss):
+    config_class = Config
+
+    def forward(self, logits, labels):
+        return logits.sum()
+
+@hookimpl
+def register_losses(register):
+    register(Mine)
+"""
+HOOKS = (
+    "register_datasets, register_extractors, register_landmark_heads, register_dictionaries, "
+    "register_generators, register_losses, register_rebalancers"
+)
+
+
+def swapped(old: str, new: str, name: str = "broken") -> str:
+    source = LOSS.format(name=name)
+    assert old in source
+    return source.replace(old, new)
+
+
+BROKEN = {
+    "raises": ("raise RuntimeError('no\\n licence')", "RuntimeError: no licence"),
+    "exits": ("raise SystemExit('needs a GPU')", "SystemExit: needs a GPU"),
+    "misspells": (
+        swapped("register_losses", "register_loses"),
+        f"unknown hook 'register_loses' in plugin <module 'misspells' from 'PATH'> Expected hooks "
+        f"among: {HOOKS}.",
+    ),
+    "other_argument": (
+        swapped("(register)", "(registrar)"),
+        "Plugin 'entry' for hook 'register_losses' hookimpl definition: "
+        "register_losses(registrar) Argument(s) {'registrar'} are declared in the hookimpl but "
+        f"can not be found in the hookspec Expected hooks among: {HOOKS}.",
+    ),
+    "repeats": (
+        LOSS.format(name="focal"),
+        "loss 'focal' (repeats.Mine) has the name of a loss of fdmo "
+        "(fdmo_plugins.losses.focal.FocalLoss). Expected a name that is unique over all kinds. "
+        "Change the name in its config class.",
+    ),
+    "wrong_kind": (
+        swapped("register_losses", "register_datasets"),
+        "register_datasets got <class 'wrong_kind.Mine'>. Expected a final subclass of "
+        "fdmo_core.Dataset. Register the class itself.",
+    ),
+    "gives_instance": (
+        swapped("register(Mine)", "register(3)"),
+        "register_losses got 3. Expected a final subclass of fdmo_core.Loss. Register the class "
+        "itself.",
+    ),
+    "is_abstract": (
+        swapped("def forward", "def backward"),
+        "is_abstract.Mine does not define forward. Expected a final subclass of fdmo_core.Loss. "
+        "Define what is missing.",
+    ),
+    "has_no_config": (
+        swapped("config_class = Config", "pass"),
+        "has_no_config.Mine has no config class. Expected config_class to be a subclass of "
+        "fdmo_core.ComponentConfig. Set it on the class.",
+    ),
+    "fixes_no_name": (
+        swapped('Literal["broken"]', "str"),
+        "fixes_no_name.Config does not fix a name. Expected a first field such as name: "
+        'Literal["mine"] = "mine". Add it.',
+    ),
+    "is_not_frozen": (
+        swapped("class Config(ComponentConfig):", "class Config(ComponentConfig, frozen=False):"),
+        "is_not_frozen.Config is not frozen or allows unknown keys. Expected the model_config of "
+        "fdmo_core.ComponentConfig. Do not override frozen and extra.",
+    ),
+    "half_good": (
+        LOSS.format(name="half") + "    register(None)\n",
+        "register_losses got None. Expected a final subclass of fdmo_core.Loss. Register the "
+        "class itself.",
+    ),
+}
+
+
+def install(site: Path, module: str, source: str) -> None:
+    """Write a distribution as an installer does: metadata, an entry point and a module."""
+    metadata = site / f"fdmo_{module}-1.2.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: fdmo-{module.replace('_', '-')}\nVersion: 1.2\n"
+    )
+    (metadata / "entry_points.txt").write_text(f"[fdmo]\nentry = {module}\n")
+    (site / f"{module}.py").write_text(source)
+
+
+def run(site: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(site), **variables}
+    return subprocess.run(
+        [sys.executable, *command], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    for module, (source, _) in BROKEN.items():
+        install(folder, module, source)
+    install(folder, "vanished", "")
+    (folder / "vanished.py").unlink()
+    install(folder, "works", LOSS.format(name="works"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def loaded(site: Path) -> dict[str, Any]:
+    result = run(site, "-c", LIST_PLUGINS)
+    assert result.returncode == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+@pytest.mark.parametrize("module", list(BROKEN))
+def test_a_broken_plugin_is_left_out_with_distribution_and_reason_in_one_line(
+    loaded: dict[str, Any], site: Path, module: str
+) -> None:
+    reason = BROKEN[module][1].replace("PATH", str(site / f"{module}.py"))
+    distribution = f"fdmo-{module.replace('_', '-')}"
+
+    assert f"Plugin 'entry' of {distribution} is left out: {reason}" in loaded["failures"]
+
+
+def test_a_plugin_whose_module_is_gone_is_left_out(loaded: dict[str, Any]) -> None:
+    assert (
+        "Plugin 'entry' of fdmo-vanished is left out: ModuleNotFoundError: No module named "
+        "'vanished'" in loaded["failures"]
+    )
+
+
+def test_everything_else_still_works(loaded: dict[str, Any]) -> None:
+    alone = load_plugins(installed=True).components
+
+    assert loaded["components"]["works"] == ["fdmo-works", "1.2"]
+    assert loaded["components"].keys() == alone.keys() | {"works"}
+    assert loaded["components"]["focal"][0] == "fdmo"
+
+
+def test_failures_come_in_order_of_distribution_once_each(loaded: dict[str, Any]) -> None:
+    distributions = [failure.split()[3] for failure in loaded["failures"]]
+
+    assert distributions == sorted(set(distributions))
+    assert len(distributions) == len(BROKEN) + 1
+
+
+def test_nothing_of_a_half_good_plugin_is_taken(loaded: dict[str, Any]) -> None:
+    assert "half" not in loaded["components"]
+
+
+def test_a_run_that_needs_a_missing_component_says_what_failed(site: Path) -> None:
+    result = run(site, "-m", "fdmo_cli.main", "config", "show", "--plugin", "half")
+
+    if not result.stderr:  # the module has no __main__ block; the console script calls main()
+        command = "from fdmo_cli.main import main; main()"
+        result = run(site, "-c", command, "config", "show", "--plugin", "half")
+    last = result.stderr.splitlines()[-1]
+    assert result.returncode == 1
+    assert last.startswith("Error: Unknown component 'half'.")
+    assert "Plugin 'entry' of fdmo-half-good is left out: register_losses got None." in last
+    assert "Traceback" not in result.stderr
+
+
+def test_strict_plugins_make_any_failure_fatal(tmp_path: Path) -> None:
+    install(tmp_path, "raises", BROKEN["raises"][0])
+
+    result = run(tmp_path, "-c", LIST_PLUGINS, FDMO_STRICT_PLUGINS="1")
+
+    assert result.returncode == 1
+    assert result.stderr.endswith(
+        "PluginError: Plugin 'entry' of fdmo-raises is left out: RuntimeError: no licence\n"
+        "FDMO_STRICT_PLUGINS=1 makes this fatal. Repair or uninstall the distribution, or unset "
+        "the variable.\n"
+    )
+
+
+def broken_module() -> ModuleType:
+    module = ModuleType("mine")
+
+    @hookimpl
+    def register_losses(register: Callable[[type[Loss]], None]) -> None:
+        register(Loss)
+
+    module.__dict__["register_losses"] = register_losses
+    return module
+
+
+def test_failures_are_fatal_only_where_the_variable_is_1() -> None:
+    with pytest.raises(PluginError, match="FDMO_STRICT_PLUGINS=1 makes this fatal"):
+        load_plugins([broken_module()], installed=False, environ={"FDMO_STRICT_PLUGINS": "1"})
+
+    for environ in ({}, {"FDMO_STRICT_PLUGINS": "0"}):
+        assert len(load_plugins([broken_module()], installed=False, environ=environ).failures) == 1
+
+
+def test_strictness_changes_nothing_where_no_plugin_fails() -> None:
+    strict = {"FDMO_STRICT_PLUGINS": "1"}
+
+    assert "ldam" in load_plugins([losses], installed=False, environ=strict).components
+
+
+def test_a_plugin_that_is_passed_in_counts_as_not_installed() -> None:
+    plugins = load_plugins([losses, broken_module()], installed=False)
+
+    assert {one.distribution for one in plugins.components.values()} == {"(not installed)"}
+    assert str(plugins.failures[0]).startswith("Plugin 'mine' of (not installed) is left out: ")
+
+
+def test_two_plugins_cannot_share_a_name() -> None:
+    copy = ModuleType("copy_of_losses")
+    copy.__dict__["register_losses"] = losses.register_losses
+
+    plugins = load_plugins([losses, copy], installed=False)
+
+    assert "ldam" in plugins.components
+    assert "cross-entropy' (fdmo_plugins.losses.cross_entropy.CrossEntropyLoss) has the name" in (
+        plugins.failures[0].reason
+    )
+
+
+def test_fdmo_s_own_plugins_are_all_installed_and_sound() -> None:
+    plugins = load_plugins()
+
+    own = {one.name for one in plugins.components.values() if one.distribution == "fdmo"}
+    assert own >= {"garments", "small-vgg", "ldm", "memory", "convexgan", "ldam", "adversarial"}
+    assert not [failure for failure in plugins.failures if failure.distribution == "fdmo"]

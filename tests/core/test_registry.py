@@ -1,0 +1,83 @@
+import re
+
+import pytest
+from pydantic import ValidationError
+
+from fdmo_core import Dataset, FeatureGenerator, Loss
+from fdmo_core.errors import UnknownComponentError
+from fdmo_core.kinds import KIND_OF_INTERFACE
+from fdmo_core.plugin_loading import LoadedPlugins, PluginFailure, load_plugins
+from fdmo_core.registry import Registry
+from fdmo_plugins import convexgan, losses
+from fdmo_plugins.losses.focal import FocalLoss, FocalLossConfig
+
+REGISTRY = Registry(load_plugins([convexgan, losses], installed=False))
+LOSSES = "cross-entropy, focal, ldam, squared-error"
+
+
+def test_a_section_becomes_a_class_with_its_config() -> None:
+    resolved = REGISTRY.resolve(Loss, {"name": "focal", "gamma": 1.5})
+
+    assert resolved.component is FocalLoss
+    assert resolved.config == FocalLossConfig(gamma=1.5)
+    assert resolved.origin is REGISTRY.find("focal")
+
+
+def test_options_are_checked_by_the_component_s_own_config() -> None:
+    with pytest.raises(ValidationError, match="gama"):
+        REGISTRY.resolve(Loss, {"name": "focal", "gama": 1.5})
+
+
+def test_an_unknown_name_suggests_the_closest_one() -> None:
+    with pytest.raises(UnknownComponentError) as caught:
+        REGISTRY.resolve(Loss, {"name": "foccal"})
+
+    assert str(caught.value) == (
+        f"Unknown loss 'foccal'. Registered: {LOSSES}. Did you mean 'focal'? If a plugin supplies "
+        f"it, check that 'fdmo plugins' lists that plugin."
+    )
+
+
+def test_a_name_without_a_neighbour_has_no_suggestion() -> None:
+    with pytest.raises(UnknownComponentError) as caught:
+        REGISTRY.resolve(Loss, {"name": "zzz"})
+
+    assert "Did you mean" not in str(caught.value)
+
+
+def test_a_name_of_another_kind_is_unknown_here() -> None:
+    with pytest.raises(UnknownComponentError, match="Unknown generator 'focal'. Registered: conv"):
+        REGISTRY.resolve(FeatureGenerator, {"name": "focal"})
+
+
+def test_a_kind_without_components_says_none() -> None:
+    with pytest.raises(UnknownComponentError, match="Unknown dataset 'x'. Registered: none."):
+        REGISTRY.resolve(Dataset, {"name": "x"})
+
+
+def test_a_name_is_found_whatever_its_kind() -> None:
+    assert REGISTRY.find("convexgan").kind is KIND_OF_INTERFACE[FeatureGenerator]
+    with pytest.raises(UnknownComponentError, match="Unknown component 'lam'.*mean 'ldam'"):
+        REGISTRY.find("lam")
+
+
+def test_components_come_in_order_of_kind_and_name() -> None:
+    assert [one.name for one in REGISTRY.components()] == ["convexgan", *LOSSES.split(", ")]
+    assert [one.name for one in REGISTRY.components(KIND_OF_INTERFACE[Loss])] == LOSSES.split(", ")
+
+
+def test_a_component_is_summed_up_by_its_docstring() -> None:
+    assert REGISTRY.find("focal").summary == (
+        "Cross-entropy scaled down where the true class is likely, in float32."
+    )
+
+
+def test_a_missing_component_comes_with_the_plugins_that_failed() -> None:
+    failure = PluginFailure("poly", "fdmo-poly", "ImportError: no module named 'poly'")
+    registry = Registry(LoadedPlugins({}, (failure,)))
+
+    reason = re.escape(f" {failure}.")
+    with pytest.raises(UnknownComponentError, match=f"lists that plugin.{reason}$"):
+        registry.find("poly")
+    with pytest.raises(UnknownComponentError, match=reason):
+        registry.resolve(Loss, {"name": "poly"})
