@@ -99,6 +99,12 @@ def check_draws_distinct_rows_of_the_right_class(component: type[Any], config: A
     for name, dtype in (("rows", torch.int64), ("mask", torch.bool)):
         expect_tensor(getattr(drawn, name), (num_groups, 4), dtype, what=name, read="DrawnFeatures")
     expect_tensor(drawn.groups, (len(LABELS),), torch.int64, what="groups", read="DrawnFeatures")
+    expect(
+        (drawn.rows >= 0).all() and (drawn.rows < len(drawn.store)).all(),
+        f"rows holds {drawn.rows.min()} to {drawn.rows.max()} in a store of {len(drawn.store)} "
+        f"rows. Expected valid rows, as padding too.",
+        read="DrawnFeatures",
+    )
     for label, group in zip(LABELS, drawn.groups.tolist(), strict=True):
         rows, wanted = drawn.rows[group][drawn.mask[group]].tolist(), min(SIZES[label], 4)
         expect(
@@ -107,11 +113,11 @@ def check_draws_distinct_rows_of_the_right_class(component: type[Any], config: A
             f"Expected {wanted} distinct ones; the mask is False for the others.",
             read=DRAW,
         )
-        found = {label_of[row] for row in drawn.rows[group].tolist()}
+        found = {label_of[row] for row in rows}
         expect(
             found == {label},
             f"The set of class {label} has rows of the classes {sorted(found)}. Expected rows of "
-            f"the class alone, as padding too.",
+            f"the class alone.",
             read=DRAW,
         )
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -58,14 +59,11 @@ BROKEN = {
     "exits": ("raise SystemExit('needs a GPU')", "SystemExit: needs a GPU"),
     "misspells": (
         swapped("register_losses", "register_loses"),
-        f"unknown hook 'register_loses' in plugin <module 'misspells' from 'PATH'> Expected hooks "
-        f"among: {HOOKS}.",
+        f"unknown hook 'register_loses' ... Expected hooks among: {HOOKS}.",
     ),
     "other_argument": (
         swapped("(register)", "(registrar)"),
-        "Plugin 'entry' for hook 'register_losses' hookimpl definition: "
-        "register_losses(registrar) Argument(s) {'registrar'} are declared in the hookimpl but "
-        f"can not be found in the hookspec Expected hooks among: {HOOKS}.",
+        f"Plugin 'entry' for hook 'register_losses' ... registrar ... among: {HOOKS}.",
     ),
     "repeats": (
         LOSS.format(name="focal"),
@@ -150,12 +148,13 @@ def loaded(site: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("module", list(BROKEN))
 def test_a_broken_plugin_is_left_out_with_distribution_and_reason_in_one_line(
-    loaded: dict[str, Any], site: Path, module: str
+    loaded: dict[str, Any], module: str
 ) -> None:
-    reason = BROKEN[module][1].replace("PATH", str(site / f"{module}.py"))
-    distribution = f"fdmo-{module.replace('_', '-')}"
+    start = f"Plugin 'entry' of fdmo-{module.replace('_', '-')} is left out: "
+    parts = map(re.escape, BROKEN[module][1].split(" ... "))  # pluggy words the gaps
 
-    assert f"Plugin 'entry' of {distribution} is left out: {reason}" in loaded["failures"]
+    (line,) = (line for line in loaded["failures"] if line.startswith(start))
+    assert re.fullmatch(re.escape(start) + ".*".join(parts), line)
 
 
 def test_a_plugin_whose_module_is_gone_is_left_out(loaded: dict[str, Any]) -> None:
@@ -185,11 +184,10 @@ def test_nothing_of_a_half_good_plugin_is_taken(loaded: dict[str, Any]) -> None:
 
 
 def test_a_run_that_needs_a_missing_component_says_what_failed(site: Path) -> None:
-    result = run(site, "-m", "fdmo_cli.main", "config", "show", "--plugin", "half")
+    command = "from fdmo_cli.main import main; main()"
 
-    if not result.stderr:  # the module has no __main__ block; the console script calls main()
-        command = "from fdmo_cli.main import main; main()"
-        result = run(site, "-c", command, "config", "show", "--plugin", "half")
+    result = run(site, "-c", command, "config", "show", "--plugin", "half")
+
     last = result.stderr.splitlines()[-1]
     assert result.returncode == 1
     assert last.startswith("Error: Unknown component 'half'.")
@@ -212,10 +210,11 @@ def test_strict_plugins_make_any_failure_fatal(tmp_path: Path) -> None:
 
 def broken_module() -> ModuleType:
     module = ModuleType("mine")
+    abstract: Any = Loss
 
     @hookimpl
     def register_losses(register: Callable[[type[Loss]], None]) -> None:
-        register(Loss)
+        register(abstract)
 
     module.__dict__["register_losses"] = register_losses
     return module

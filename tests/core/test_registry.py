@@ -1,9 +1,10 @@
 import re
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from fdmo_core import Dataset, FeatureGenerator, Loss
+from fdmo_core import interfaces
 from fdmo_core.errors import UnknownComponentError
 from fdmo_core.kinds import KIND_OF_INTERFACE
 from fdmo_core.plugin_loading import LoadedPlugins, PluginFailure, load_plugins
@@ -12,6 +13,9 @@ from fdmo_plugins import convexgan, losses
 from fdmo_plugins.losses.focal import FocalLoss, FocalLossConfig
 
 REGISTRY = Registry(load_plugins([convexgan, losses], installed=False))
+Dataset: Any = interfaces.Dataset  # mypy asks for concrete classes where type[...] is expected
+FeatureGenerator: Any = interfaces.FeatureGenerator
+Loss: Any = interfaces.Loss
 LOSSES = "cross-entropy, focal, ldam, squared-error"
 
 
@@ -46,18 +50,20 @@ def test_a_name_without_a_neighbour_has_no_suggestion() -> None:
 
 
 def test_a_name_of_another_kind_is_unknown_here() -> None:
-    with pytest.raises(UnknownComponentError, match="Unknown generator 'focal'. Registered: conv"):
+    with pytest.raises(
+        UnknownComponentError, match=r"Unknown generator 'focal'\. Registered: conv"
+    ):
         REGISTRY.resolve(FeatureGenerator, {"name": "focal"})
 
 
 def test_a_kind_without_components_says_none() -> None:
-    with pytest.raises(UnknownComponentError, match="Unknown dataset 'x'. Registered: none."):
+    with pytest.raises(UnknownComponentError, match=r"Unknown dataset 'x'\. Registered: none\."):
         REGISTRY.resolve(Dataset, {"name": "x"})
 
 
 def test_a_name_is_found_whatever_its_kind() -> None:
     assert REGISTRY.find("convexgan").kind is KIND_OF_INTERFACE[FeatureGenerator]
-    with pytest.raises(UnknownComponentError, match="Unknown component 'lam'.*mean 'ldam'"):
+    with pytest.raises(UnknownComponentError, match=r"Unknown component 'lam'.*mean 'ldam'"):
         REGISTRY.find("lam")
 
 

@@ -60,6 +60,15 @@ class RepeatsRows(MemoryDictionary):
         return DrawnFeatures(drawn.store, rows, drawn.mask, drawn.groups)
 
 
+class PadsWithNothing(MemoryDictionary):
+    def draw(
+        self, labels: Tensor, *, samples_per_class: int, rng: torch.Generator
+    ) -> DrawnFeatures:
+        drawn = super().draw(labels, samples_per_class=samples_per_class, rng=rng)
+        rows = drawn.rows.masked_fill(~drawn.mask, -1)
+        return DrawnFeatures(drawn.store, rows, drawn.mask, drawn.groups)
+
+
 class MixesUpClasses(MemoryDictionary):
     def draw(
         self, labels: Tensor, *, samples_per_class: int, rng: torch.Generator
@@ -117,6 +126,7 @@ BROKEN: list[tuple[type[Any], Check, str]] = [
     (KeepsTheFirst, kit.check_does_not_depend_on_the_order, "depend on the order or the parts"),
     (IgnoresTheSeed, kit.check_does_not_depend_on_the_order, "Two seeds keep the same rows"),
     (RepeatsRows, kit.check_draws_distinct_rows_of_the_right_class, "Expected 4 distinct ones"),
+    (PadsWithNothing, kit.check_draws_distinct_rows_of_the_right_class, "rows holds -1 to"),
     (MixesUpClasses, kit.check_draws_distinct_rows_of_the_right_class, "Expected rows of the cl"),
     (MixesUpSources, kit.check_gives_real_features, "is not the feature of its source"),
     (InventsSamples, kit.check_gives_real_features, "something else than a row of class 0"),
