@@ -5,16 +5,15 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from fdmo_core.samples import Visibility
+from fdmo_core.settings import Settings
 
 
-class AugmentationConfig(BaseModel):
+class AugmentationConfig(Settings):
     """How far training images may be changed; all zero and no mirror for none."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     mirror: bool = Field(default=True, description="Mirror half of the images left to right.")
     rotation: float = Field(default=8.0, ge=0, le=180, description="Largest turn, in degrees.")

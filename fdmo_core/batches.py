@@ -5,20 +5,19 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fdmo_core.preprocessing import PreparedSample, prepare
 from fdmo_core.samples import Split
+from fdmo_core.settings import Settings
 
 READ_BATCH = 64  # images that one request to a worker asks for while the memory is filled
 
 
-class LoadingConfig(BaseModel):
+class LoadingConfig(Settings):
     """How images come from their source."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     workers: int = Field(
         default=0, ge=0, description="Processes that read images; 0 reads in the main process."
@@ -115,6 +114,8 @@ class Batches:
             rows: Indices in the split. Shape ``(R,)``, int64.
             batch_size: Samples a batch.
         """
+        if not len(rows):
+            return
         if not self._fits:
             read = zip(self._read(rows, batch_size), rows.split(batch_size), strict=True)
             for part, chosen in read:

@@ -67,9 +67,7 @@ class _GroupedCombination(torch.autograd.Function):
         ctx.drawn, ctx.stream_dims = drawn, stream_dims
         combined = weights.new_empty(len(weights), drawn.store.shape[1])  # (B, F)
         for samples, features in _classes(drawn):
-            parts = zip(
-                weights[samples].unbind(1), features.split(stream_dims, dim=1), strict=True
-            )
+            parts = zip(weights[samples].unbind(1), features.split(stream_dims, dim=1), strict=True)
             combined[samples] = torch.cat([weight @ stream for weight, stream in parts], dim=1)
         return combined
 

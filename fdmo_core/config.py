@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from fdmo_core.augmentation import AugmentationConfig
 from fdmo_core.batches import LoadingConfig
@@ -32,16 +32,15 @@ from fdmo_core.metrics import MetricsConfig
 from fdmo_core.model import ModelConfig
 from fdmo_core.phase1 import Phase1Config
 from fdmo_core.registry import Registry, Resolved
+from fdmo_core.settings import Settings
 
 MAX_CONFIG_BYTES = 2**20  # a config is a page of text; anything longer is not one
 
 Section = dict[str, Any]
 
 
-class RunConfig(BaseModel):
+class RunConfig(Settings):
     """What one TOML file holds; sections of components are checked by the components."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     seed: int = Field(default=0, ge=0, lt=2**63, description="Decides everything that is drawn.")
     data: Section = Field(default={"name": "garments"}, description="The data set.")
@@ -139,18 +138,35 @@ def resolve_run(content: Mapping[str, Any], registry: Registry) -> Run:
         core = RunConfig.model_validate(
             {key: part for key, part in content.items() if key not in bad}
         )
+    named = {  # a section without a name is for the default component
+        section: RunConfig.model_fields[section].default | getattr(core, section)
+        for section in KIND_OF_SECTION
+    }
     resolved: dict[str, Resolved[Any]] = {}
     for section, kind in KIND_OF_SECTION.items():
         try:
-            resolved[section] = registry.resolve(kind.interface, getattr(core, section))
+            resolved[section] = registry.resolve(kind.interface, named[section])
         except UnknownComponentError as error:
             problems.append(f"{section}.name: {error}")
         except ValidationError as error:
-            options = registry.find(str(getattr(core, section)["name"])).component.config_class
+            options = registry.find(str(named[section]["name"])).component.config_class
             problems += describe_problems(error, options, section)
     if problems:
         raise ConfigError("The configuration is invalid:\n  " + "\n  ".join(problems))
-    return Run(core=core, **resolved)
+    run = Run(core=core, **resolved)
+    _require_text(run)
+    return run
+
+
+def _require_text(run: Run) -> None:
+    """Raise a ConfigError if the configuration cannot be written as a TOML file."""
+    try:
+        run.as_toml().encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"A setting is not text: {error.object[error.start - 20 : error.end]!r}. Expected "
+            f"UTF-8. Rename the file or folder that it names."
+        ) from error
 
 
 def describe_problems(

@@ -25,22 +25,21 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from fdmo_core.samples import Splits
+from fdmo_core.settings import Settings
 
 HEATMAP_SIZE = 28  # Sec. III-B: landmark heatmaps are 28 x 28 x K
 
 
-class ComponentConfig(BaseModel):
+class ComponentConfig(Settings):
     """Base class of every component's configuration.
 
     A subclass sits directly above the component that it configures, and its first field is the
     name by which run configurations select it: ``name: Literal["focal"] = "focal"``.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DatasetConfig(ComponentConfig):
@@ -429,8 +428,8 @@ class Phase2Parts:
     """What the engine hands to a rebalancer; each takes what it needs.
 
     Attributes:
-        classifier: The main classifier that phase 1 trained, to be fine-tuned in place or
-            replaced.
+        classifier: The main classifier that phase 1 trained. It is evaluated beside the rebalanced
+            one, so a rebalancer fine-tunes a copy.
         dictionary: Real features of the training split.
         class_counts: Training images per class. Shape ``(C,)``, int64.
         make_generator: Builds the configured generator for a number of drawn samples, S.

@@ -11,15 +11,14 @@ from fdmo_core.averages import average_class_accuracy, geometric_mean
 from fdmo_core.confusion import Tally
 from fdmo_core.errors import DataError, ShapeError
 from fdmo_core.intervals import bootstrap_recalls, percentile_interval, wilson_interval
+from fdmo_core.settings import Settings
 from fdmo_core.shot_groups import ShotGroups, bottom_quarter, by_thresholds, thirds
 
 Interval = tuple[float, float]
 
 
-class MetricsConfig(BaseModel):
+class MetricsConfig(Settings):
     """What the metrics leave open."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     top_k: int = Field(
         default=5, ge=1, description="Best classes that may hold the true one; clipped to C."

@@ -3,17 +3,16 @@
 from typing import NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from fdmo_core.classifier import LinearClassifier
 from fdmo_core.interfaces import Extractor, LandmarkHead, LandmarkPrediction
+from fdmo_core.settings import Settings
 
 
-class ModelConfig(BaseModel):
+class ModelConfig(Settings):
     """What lies between the extractors and the losses."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     feature_ratio: int = Field(
         default=4,

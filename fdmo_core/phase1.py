@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from fdmo_core.augmentation import AugmentationConfig, augment
@@ -15,12 +15,11 @@ from fdmo_core.errors import ConfigError
 from fdmo_core.journal import Journal
 from fdmo_core.model import TwoStreamClassifier
 from fdmo_core.randomness import rng_for, seeded
+from fdmo_core.settings import AdamBetas, Settings
 
 
-class Phase1Config(BaseModel):
+class Phase1Config(Settings):
     """How phase 1 trains."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     shape_epochs: int = Field(
         default=3, ge=0, description="Epochs of the shape stream alone, before all (Sec. IV-B)."
@@ -37,9 +36,7 @@ class Phase1Config(BaseModel):
         default="cosine",
         description="How the rate of the whole network goes on: down to 0, or unchanged.",
     )
-    betas: tuple[float, float] = Field(
-        default=(0.9, 0.999), description="Adam's decay rates (Sec. IV-B)."
-    )
+    betas: AdamBetas = Field(default=(0.9, 0.999), description="Adam's decay rates (Sec. IV-B).")
     auxiliary_weight: float = Field(
         default=1.0, ge=0, description="Weight of the auxiliary classifier's loss."
     )

@@ -26,8 +26,9 @@ class Sample:
         image: RGB pixels, upright (EXIF orientation applied). Shape ``(H, W, 3)``, uint8.
         label: Class index.
         box: Left, top, right, bottom of the object in pixels, or None for the whole image.
-        landmarks: x and y in pixels of ``image`` and a :class:`Visibility`. Shape ``(K, 3)``,
-            float32, or None where the data set has no landmarks.
+        landmarks: x and y in pixels of ``image``, where whole numbers are the centres of pixels,
+            and a :class:`Visibility`. Shape ``(K, 3)``, float32, or None where the data set has no
+            landmarks.
     """
 
     image: NDArray[np.uint8]

@@ -11,10 +11,8 @@ import sys
 import traceback
 
 import onnxscript  # noqa: F401  # this and the following for the forks
-import torch.onnx
 import torchvision.transforms.v2  # noqa: F401
 
-import fdmo_core.engine
 import fdmo_export.write  # noqa: F401
 from fdmo_cli.main import main
 

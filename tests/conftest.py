@@ -1,60 +1,90 @@
-"""The fdmo command as a fixture, and one tiny run that the tests of several folders share."""
+"""What tests share: the installed components, and a run that trains in a second or two."""
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-SERVER = Path(__file__).with_name("command_server.py")
-TINY = (
-    *("data.largest_class=12", "data.imbalance_ratio=4", "data.image_size=24"),
-    *("data.val_per_class=2", "data.test_per_class=4"),
-    *("texture_stream.channels=[4, 8]", "shape_stream.channels=[4, 8]", "model.feature_ratio=16"),
-    *("phase1.shape_epochs=1", "phase1.epochs=1", "rebalancer.epochs=1"),
-    *("rebalancer.samples_per_class=4", "metrics.bootstrap_samples=100"),
-    *("generator.hidden=[16, 16]", "generator.discriminator_hidden=[16, 16]"),
-)
+from fdmo_core.config import Run, resolve_run
+from fdmo_core.data import open_data
+from fdmo_core.plugin_loading import load_plugins
+from fdmo_core.registry import Registry
+from fdmo_core.samples import Sample, Split, Splits
+
+TINY: dict[str, dict[str, Any]] = {
+    "data": {
+        "name": "garments",
+        "largest_class": 12,
+        "imbalance_ratio": 4,
+        "val_per_class": 2,
+        "test_per_class": 2,
+        "image_size": 24,
+    },
+    "texture_stream": {"name": "small-vgg", "channels": [4, 8]},
+    "shape_stream": {"name": "small-vgg", "channels": [4, 8]},
+    "phase1": {"shape_epochs": 1, "epochs": 1, "batch_size": 32},
+    "rebalancer": {
+        "name": "adversarial",
+        "epochs": 1,
+        "batch_size": 32,
+        "samples_per_class": 5,
+    },
+    "generator": {
+        "name": "convexgan",
+        "noise_dim": 8,
+        "hidden": [16, 16],
+        "discriminator_hidden": [16, 16],
+    },
+    "metrics": {"bootstrap_samples": 100},
+}
 
 
-class Command(Protocol):
-    """Runs ``fdmo`` with arguments in a process of its own."""
+@dataclass(frozen=True)
+class KeptSplit:
+    """A split that was read once."""
 
-    def __call__(self, *arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """Return exit code, stdout and stderr."""
-        ...
+    samples: tuple[Sample, ...]
+    sources: tuple[str, ...]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        return np.array([sample.label for sample in self.samples], dtype=np.int64)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.samples[index]
+
+    def source(self, index: int) -> str:
+        return self.sources[index]
+
+
+def kept(split: Split) -> KeptSplit:
+    rows = range(len(split.labels))
+    return KeptSplit(tuple(split[row] for row in rows), tuple(split.source(row) for row in rows))
 
 
 @pytest.fixture(scope="session")
-def fdmo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
-    folder = tmp_path_factory.mktemp("fdmo")
-    out, err = folder / "out", folder / "err"
-    server = subprocess.Popen(
-        [sys.executable, "-P", SERVER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "400"},
-    )
-
-    def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        assert server.stdin is not None
-        assert server.stdout is not None
-        argv = [str(argument) for argument in arguments]
-        job = {"argv": argv, "cwd": str(cwd or folder), "out": str(out), "err": str(err)}
-        print(json.dumps(job), file=server.stdin, flush=True)
-        code = int(server.stdout.readline())
-        return subprocess.CompletedProcess(argv, code, out.read_text(), err.read_text())
-
-    yield run
-    server.communicate()
+def registry() -> Registry:
+    """All components that are installed."""
+    return Registry(load_plugins())
 
 
 @pytest.fixture(scope="session")
-def tiny() -> tuple[str, ...]:
-    """Options that make a run of garments take a second."""
-    return tuple(part for setting in TINY for part in ("--set", setting))
+def tiny_run(registry: Registry) -> Callable[..., Run]:
+    """A function that returns the tiny run, with the options that its sections are given."""
+
+    def make(seed: int = 0, **sections: dict[str, Any]) -> Run:
+        content = {name: TINY.get(name, {}) | part for name, part in sections.items()}
+        return resolve_run({"seed": seed} | TINY | content, registry)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_splits(tiny_run: Callable[..., Run]) -> Splits:
+    """The data of the tiny run: 12 classes of 12 to 3 images, drawn once for all tests."""
+    splits = open_data(tiny_run())
+    drawn = {name: kept(split) for name, split in splits.named().items()}
+    return replace(splits, train=drawn["train"], val=drawn["val"], test=drawn["test"])

@@ -35,14 +35,20 @@ def evaluate(
     for name in names:
         require_split(name)
     registry = load_registry()
-    is_file = target.suffix == ".onnx"
-    trained = open_onnx(target) if is_file else open_run(target, registry, choose_device(device))
+    chosen_device = choose_device(device)
+    is_file = target.is_file() or (target.suffix == ".onnx" and not target.is_dir())
+    trained = open_onnx(target) if is_file else open_run(target, registry, chosen_device)
     run = change_run(trained.config, registry, data=data, settings=set_)
     splits = align_classes(open_data(run), trained.class_names)
     batches = open_batches(splits, trained.image_size, run.core.loading)
     with ProgressBars(quiet=as_json) as bars, Journal(show=bars.show, say=bars.say) as journal:
         if splits.digest != trained.data_digest:
             journal.notice("This is not the data of the training run; the figures are of its own.")
+        if is_file and device == "cuda":
+            journal.notice("An exported file is evaluated on the CPU; --device has no effect.")
+        for name in names:
+            if not len(splits.named()[name].labels):
+                journal.notice(f"Split '{name}' has no image, so there are no figures of it.")
         found = evaluate_splits(
             trained.predict,
             {name: batches[name] for name in names},

@@ -82,7 +82,7 @@ def _set(content: dict[str, Any], setting: str) -> None:
         )
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         value = text  # a word without quotes
     if len(keys) == 1:
         content[keys[0]] = value

@@ -10,6 +10,7 @@ from fdmo_cli.options import JsonOption
 def plugins(as_json: JsonOption = False) -> None:
     """List every component: name, kind, distribution, version, and what it is."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from fdmo_cli.session import load_registry
@@ -31,5 +32,5 @@ def plugins(as_json: JsonOption = False) -> None:
     for heading in rows[0]:
         table.add_column(heading, no_wrap=heading != "summary")
     for row in rows:
-        table.add_row(*row.values())
+        table.add_row(*map(escape, row.values()))
     Console().print(table)

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 ROWS = (
     ("acsa", "ACSA"),
@@ -24,7 +25,7 @@ def print_metrics(columns: Mapping[str, Mapping[str, Any] | None], *, title: str
         title: Above the table.
     """
     present = {heading: one for heading, one in columns.items() if one is not None}
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(title), title_justify="left")
     table.add_column("")
     for heading in present:
         table.add_column(heading, justify="right")

@@ -25,5 +25,8 @@ METADATA_KEY = "fdmo"
 
 METADATA_FORMAT = 1
 
+METADATA_ENTRIES = ("class_names", "class_counts", "preprocessing", "data_digest", "config")
+"""What every file of this format says of itself."""
+
 MAX_FILE_BYTES = 2**31 - 1
 """A protobuf message, and so a single ONNX file, cannot be larger."""

@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdmo_core.errors import ExportError, MissingRuntimeError
-from fdmo_export.contract import INPUT_IMAGES, METADATA_FORMAT, METADATA_KEY, OUTPUTS
+from fdmo_export.contract import (
+    INPUT_IMAGES,
+    METADATA_ENTRIES,
+    METADATA_FORMAT,
+    METADATA_KEY,
+    OUTPUTS,
+)
 
 
 def import_onnxruntime() -> ModuleType:
@@ -59,13 +65,25 @@ class OnnxClassifier:
 
     def _read_metadata(self, path: Path) -> dict[str, Any]:
         text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "{}")
-        metadata: dict[str, Any] = json.loads(text)
-        if metadata.get("format") != METADATA_FORMAT:
+        try:
+            metadata: Any = json.loads(text)
+        except (ValueError, RecursionError):
+            metadata = None
+        found = metadata.get("format") if isinstance(metadata, dict) else text[:40]
+        if found != METADATA_FORMAT:
             raise ExportError(
-                f"{path} has fdmo metadata of format {metadata.get('format')!r}. Expected "
-                f"{METADATA_FORMAT}. Use a file that this version of 'fdmo export onnx' wrote."
+                f"{path} has fdmo metadata of format {found!r}. Expected {METADATA_FORMAT}. Use a "
+                f"file that this version of 'fdmo export onnx' wrote."
             )
-        return metadata
+        outputs = [one.name for one in self._session.get_outputs()]
+        missing = [one for one in METADATA_ENTRIES if one not in metadata]
+        missing += [one for one in OUTPUTS if one not in outputs]
+        if missing:
+            raise ExportError(
+                f"{path} was changed after its export: it lacks {', '.join(missing)}. Expected "
+                f"what 'fdmo export onnx' writes. Export the run again."
+            )
+        return dict(metadata)
 
     @property
     def class_names(self) -> tuple[str, ...]:

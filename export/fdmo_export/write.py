@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fdmo_core.errors import ExportError
-from fdmo_core.files import replacing, write_json
+from fdmo_core.files import cannot_write, replacing, write_json
 from fdmo_core.run_folder import TrainedRun
 from fdmo_export.contract import (
     INPUT_IMAGES,
@@ -42,10 +42,11 @@ def export_run(trained: TrainedRun, images: Tensor, path: Path, *, split: str) -
 
     Raises:
         ExportError: The network does not fit into one file, or the file disagrees with it.
+        RunFolderError: The file cannot be written.
     """
     deployed = DeployedClassifier(trained.model.cpu()).eval()
     require_size(deployed)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_room(path)
     with replacing(path) as temporary:
         model = _trace(deployed, images)
         metadata = describe_model(trained)
@@ -58,6 +59,24 @@ def export_run(trained: TrainedRun, images: Tensor, path: Path, *, split: str) -
     parity = {"split": split, "comparisons": [one.as_dict() for one in comparisons]}
     write_json(path.with_name("parity.json"), parity)
     return comparisons
+
+
+def make_room(path: Path) -> None:
+    """Make the folder of a file that will be written.
+
+    Raises:
+        ExportError: There is a folder of the file's name.
+        RunFolderError: The folder cannot be made.
+    """
+    if path.is_dir():
+        raise ExportError(
+            f"{path} is a folder. Expected the name of the file to write. Pass for instance --out "
+            f"{path / 'model.onnx'}."
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def require_size(deployed: DeployedClassifier) -> None:

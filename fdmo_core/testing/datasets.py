@@ -138,8 +138,7 @@ def _expect_landmarks_inside(sample: Sample, of_image: str) -> None:
         read="Visibility",
     )
     height, width = sample.image.shape[:2]
-    # Half a pixel of slack: data sets differ in whether whole numbers are centres or corners.
-    inside = (landmarks[:, :2] >= -0.5) & (landmarks[:, :2] <= (width, height))
+    inside = (landmarks[:, :2] >= -0.5) & (landmarks[:, :2] <= (width - 0.5, height - 0.5))
     shown = landmarks[:, 2] >= Visibility.OCCLUDED
     expect(
         inside[shown].all(),

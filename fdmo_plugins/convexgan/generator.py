@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
 from fdmo_core import ArtificialFeatures, ComponentConfig, DrawnFeatures, FeatureGenerator, Game
 from fdmo_core.combination import convex_combination
+from fdmo_core.settings import AdamBetas
 from fdmo_plugins.convexgan.discriminator import Discriminator
 from fdmo_plugins.convexgan.objectives import (
     deception_objective,
@@ -24,10 +25,10 @@ class ConvexGanConfig(ComponentConfig):
 
     name: Literal["convexgan"] = "convexgan"
     noise_dim: int = Field(default=256, ge=1, description="Length of the noise vector (Table 1).")
-    hidden: tuple[int, int] = Field(
+    hidden: tuple[PositiveInt, PositiveInt] = Field(
         default=(512, 1024), description="Widths of the generator's two hidden layers (Table 1)."
     )
-    discriminator_hidden: tuple[int, int] = Field(
+    discriminator_hidden: tuple[PositiveInt, PositiveInt] = Field(
         default=(1024, 512), description="Widths of the discriminator's hidden layers (Table 1)."
     )
     discriminator_output: Literal["probability", "linear"] = Field(
@@ -56,9 +57,7 @@ class ConvexGanConfig(ComponentConfig):
     learning_rate: float = Field(
         default=2e-4, gt=0, description="Adam's rate for generator and discriminator."
     )
-    betas: tuple[float, float] = Field(
-        default=(0.9, 0.999), description="Adam's decay rates (Sec. IV-B)."
-    )
+    betas: AdamBetas = Field(default=(0.9, 0.999), description="Adam's decay rates (Sec. IV-B).")
 
     @model_validator(mode="after")
     def _one_meaning(self) -> "ConvexGanConfig":

@@ -118,5 +118,10 @@ class MemoryDictionary(FeatureDictionary):
                 f"{len(sizes)} classes. Expected streams {list(self.stream_dims)} and "
                 f"{self.num_classes} classes. Use the run that it belongs to."
             )
+        if sum(sizes) != len(tensors["features"]):
+            raise RunFolderError(
+                f"The feature dictionary in {folder} names {sum(sizes)} rows and holds "
+                f"{len(tensors['features'])}. Expected as many. Train the run again."
+            )
         labels = torch.arange(self.num_classes).repeat_interleave(torch.tensor(sizes))
         self._hold(HeldRows(tensors["features"], labels, tensors["sources"]))

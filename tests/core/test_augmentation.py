@@ -57,6 +57,11 @@ def middles_of_brightness(images: Tensor) -> Tensor:
     return torch.stack([x, y], dim=1)
 
 
+def mirrored_ones(found: Tensor, images: Tensor) -> list[bool]:
+    pairs = zip(found, images.flip(3), strict=True)
+    return [torch.allclose(one, mirrored, atol=1e-4) for one, mirrored in pairs]
+
+
 def noise(count: int) -> Tensor:
     return torch.rand(count, 3, SIZE, SIZE, generator=rng_for(0, "noise"))
 
@@ -112,9 +117,7 @@ def test_about_half_of_the_images_are_mirrored_and_the_others_stay() -> None:
 
     found, _ = changed(images, no_landmarks(400), only(mirror=True))
 
-    is_mirrored = torch.tensor(
-        [torch.allclose(one, old.flip(2), atol=1e-4) for one, old in zip(found, images)]
-    )
+    is_mirrored = torch.tensor(mirrored_ones(found, images))
     torch.testing.assert_close(found[~is_mirrored], images[~is_mirrored], rtol=0, atol=1e-4)
     assert 160 <= is_mirrored.sum() <= 240  # 4 standard deviations
 
@@ -128,7 +131,7 @@ def test_paired_landmarks_change_places_in_a_mirrored_image_only() -> None:
     )
 
     mirrored = torch.tensor([[9.0, 8, 2], [34, 7, 3], [19, 11, 3], [6, 31, 1], [30, 30, 0]])
-    is_mirrored = [torch.allclose(one, old.flip(2), atol=1e-4) for one, old in zip(found, images)]
+    is_mirrored = mirrored_ones(found, images)
     assert set(is_mirrored) == {False, True}
     for landmarks, turned in zip(moved, is_mirrored, strict=True):
         torch.testing.assert_close(landmarks, mirrored if turned else given, rtol=0, atol=1e-4)
@@ -177,7 +180,8 @@ def test_landmarks_that_leave_the_image_are_truncated() -> None:
     _, moved = changed(torch.zeros(100, 3, SIZE, SIZE), landmarks, only(shift=0.3))
 
     assert {*(moved[:, 0, 0] < -0.5).tolist()} == {False, True}
-    for one, old in zip(moved.flatten(0, 1).tolist(), landmarks.flatten(0, 1).tolist()):
+    rows = (tensor.flatten(0, 1).tolist() for tensor in (moved, landmarks))
+    for one, old in zip(*rows, strict=True):
         is_outside = not (-0.5 <= one[0] <= SIZE - 0.5 and -0.5 <= one[1] <= SIZE - 0.5)
         assert one[2] == (min(old[2], Visibility.TRUNCATED) if is_outside else old[2])
 

@@ -138,6 +138,25 @@ def test_every_problem_is_listed_a_line_each_with_the_closest_key() -> None:
     ]
 
 
+def test_a_section_without_a_name_is_for_the_default_component() -> None:
+    run = resolve_run({"data": {"image_size": 24}}, REGISTRY)
+
+    assert run.data.config.name == "garments"
+    assert run.data.config.image_size == 24
+
+
+@pytest.mark.parametrize("rate", [float("inf"), float("nan")])
+def test_numbers_that_are_not_finite_are_refused(rate: float) -> None:
+    assert problems({"phase1": {"learning_rate": rate}}) == [
+        f"phase1.learning_rate: Input should be a finite number (got {rate})"
+    ]
+
+
+def test_a_path_that_cannot_be_written_as_text_is_refused() -> None:
+    with pytest.raises(ConfigError, match="A setting is not text: .* Rename the file or folder"):
+        resolve_run({"data": {"name": "folder", "root": "images\udcff"}}, REGISTRY)
+
+
 def test_a_key_unlike_any_other_has_no_suggestion() -> None:
     assert problems({"loss": {"name": "ldam", "zzz": 1}}) == [
         "loss.zzz: Extra inputs are not permitted (got 1)"

@@ -150,7 +150,7 @@ def _long_tail(largest: int, ratio: float) -> NDArray[np.int64]:
         raise ConfigError(
             f"imbalance_ratio = {ratio:g} leaves the rarest garment without a training image when "
             f"largest_class = {largest}. Expected a ratio of at most largest_class. Lower "
-            f"dataset.imbalance_ratio, or raise dataset.largest_class to {int(ratio)} or more."
+            f"data.imbalance_ratio, or raise data.largest_class to {int(ratio)} or more."
         )
     steps = np.arange(len(GARMENTS)) / (len(GARMENTS) - 1)
     return np.rint(largest * ratio**-steps).astype(np.int64)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fdmo_core import Visibility
 from fdmo_plugins.datasets.garments.canvas import Canvas, smooth_field
 from fdmo_plugins.datasets.garments.cuts import CUTS, LOWER_CUTS, UPPER_CUTS, Outline
 from fdmo_plugins.datasets.garments.fabrics import FABRICS, Colour, Floats, random_colour
@@ -75,7 +76,8 @@ def draw_picture(rng: np.random.Generator, *, cut: str, fabric: str, size: int) 
     occluders += _draw_occluders(rng, canvas, figure, outline, pose)
     corners = pose.place(outline.corners)
     landmarks = annotate(pose.place(outline.landmarks), extent=extent, occluders=occluders)
-    landmarks[:, :2] *= size
+    is_there = landmarks[:, 2] != Visibility.ABSENT
+    landmarks[is_there, :2] = landmarks[is_there, :2] * size - 0.5  # whole numbers are centres
     image = _light(rng, canvas.finish())
     return Picture(
         image=image,

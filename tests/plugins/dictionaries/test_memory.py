@@ -186,6 +186,17 @@ def test_a_damaged_dictionary_is_refused(tmp_path: Path, name: str, content: byt
         empty().load(tmp_path)
 
 
+def test_a_manifest_that_names_other_rows_than_there_are_is_refused(tmp_path: Path) -> None:
+    dictionary = filled()
+    dictionary.save(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest["class_sizes"][0] += 1
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+
+    with pytest.raises(RunFolderError, match="names .* rows and holds .* Train the run again"):
+        empty().load(tmp_path)
+
+
 def test_a_missing_dictionary_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match=r"Expected manifest\.json and features"):
         empty().load(tmp_path / "nowhere")

@@ -55,7 +55,7 @@ def test_a_ratio_that_leaves_a_class_empty_is_an_error() -> None:
     assert str(caught.value) == (
         "imbalance_ratio = 100 leaves the rarest garment without a training image when "
         "largest_class = 20. Expected a ratio of at most largest_class. Lower "
-        "dataset.imbalance_ratio, or raise dataset.largest_class to 100 or more."
+        "data.imbalance_ratio, or raise data.largest_class to 100 or more."
     )
 
 

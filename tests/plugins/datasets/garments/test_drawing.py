@@ -26,7 +26,9 @@ def test_landmarks_scale_with_the_size() -> None:
     for seed in range(10):
         small, large = draw(seed, size=60).landmarks, draw(seed, size=300).landmarks
 
-        assert np.allclose(small[:, :2] * 5.0, large[:, :2], rtol=1e-5)
+        there = small[:, 2] != Visibility.ABSENT
+        assert np.allclose((small[there, :2] + 0.5) * 5.0, large[there, :2] + 0.5, rtol=1e-5)
+        assert not small[~there].any()
         assert np.array_equal(small[:, 2], large[:, 2])
 
 

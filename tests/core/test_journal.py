@@ -1,0 +1,102 @@
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fdmo_core.errors import RunFolderError
+from fdmo_core.journal import Journal, Progress
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def without_time(line: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in line.items() if key != "time"}
+
+
+def test_a_step_is_a_line_in_the_log(tmp_path: Path) -> None:
+    with Journal(tmp_path / "log.jsonl") as journal:
+        journal.step("phase1", 3, 10, {"main": 0.5, "sum": 1.25})
+
+    (line,) = lines(tmp_path / "log.jsonl")
+    assert without_time(line) == {
+        "phase": "phase1",
+        "step": 3,
+        "of": 10,
+        "main": 0.5,
+        "sum": 1.25,
+    }
+    assert line["time"] == pytest.approx(os.stat(tmp_path / "log.jsonl").st_mtime, abs=5)
+
+
+def test_a_step_is_shown_as_done() -> None:
+    shown: list[Progress] = []
+
+    Journal(show=shown.append).step("phase2", 0, 4, {"real": 2.0})
+
+    assert shown == [Progress("phase2", 1, 4, {"real": 2.0})]
+
+
+def test_progress_without_terms_is_shown_and_not_logged(tmp_path: Path) -> None:
+    shown: list[Progress] = []
+
+    with Journal(tmp_path / "log.jsonl", show=shown.append) as journal:
+        journal.progress("images", 64, 80)
+
+    assert shown == [Progress("images", 64, 80, {})]
+    assert lines(tmp_path / "log.jsonl") == []
+
+
+def test_a_notice_is_logged_and_said(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    with Journal(tmp_path / "log.jsonl", say=said.append) as journal:
+        journal.notice("The garçon has no landmarks.")
+
+    assert said == ["The garçon has no landmarks."]
+    assert [without_time(line) for line in lines(tmp_path / "log.jsonl")] == [
+        {"notice": "The garçon has no landmarks."}
+    ]
+
+
+def test_lines_can_be_read_while_the_run_goes_on(tmp_path: Path) -> None:
+    with Journal(tmp_path / "log.jsonl") as journal:
+        journal.step("phase1", 0, 2, {})
+
+        assert len(lines(tmp_path / "log.jsonl")) == 1
+
+
+def test_a_run_that_goes_on_adds_to_its_log(tmp_path: Path) -> None:
+    for index in range(2):
+        with Journal(tmp_path / "log.jsonl") as journal:
+            journal.step("phase1", index, 2, {})
+
+    assert [line["step"] for line in lines(tmp_path / "log.jsonl")] == [0, 1]
+
+
+def test_a_journal_without_a_path_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with Journal() as journal:
+        journal.step("phase1", 0, 2, {})
+        journal.notice("Something.")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_one_message() -> None:
+    journal = Journal(Path("/dev/full"))
+
+    with pytest.raises(RunFolderError) as caught:
+        journal.step("phase1", 0, 2, {"main": 0.5})
+
+    assert str(caught.value) == (
+        "Cannot write /dev/full: No space left on device. Expected a writable folder with enough "
+        "free space. Free some space or choose another folder with --out."
+    )

@@ -1,0 +1,183 @@
+import pytest
+import torch
+from torch import Tensor
+
+from fdmo_core.model import ConvBlock, ModelConfig, TwoStreamClassifier, frozen_prefix
+from fdmo_core.randomness import rng_for, seeded
+from fdmo_core.testing.expectations import differing, snapshot
+from fdmo_plugins.ldm.head import LandmarkDetectionModule, LdmConfig
+from fdmo_plugins.small_vgg.extractor import SmallVgg, SmallVggConfig
+
+
+def model(
+    *, landmarks: int = 3, freeze_stages: int = 0, ratio: int = 4, auxiliary: bool = True
+) -> TwoStreamClassifier:
+    """Return a network whose streams have 8 and 6 channels, with 5 classes."""
+    with seeded(0, "model"):
+        extractors = [
+            SmallVgg(SmallVggConfig(channels=channels, freeze_stages=freeze_stages))
+            for channels in ((4, 8), (4, 6))
+        ]
+        head = LandmarkDetectionModule(
+            LdmConfig(), in_channels=6, num_landmarks=landmarks or 1, image_size=24
+        )
+        return TwoStreamClassifier(
+            texture_extractor=extractors[0],
+            shape_extractor=extractors[1],
+            landmark_head=head if landmarks else None,
+            num_classes=5,
+            config=ModelConfig(feature_ratio=ratio, auxiliary_classifier=auxiliary),
+        )
+
+
+def images(count: int = 3, size: int = 24) -> Tensor:
+    return torch.rand(count, 3, size, size, generator=rng_for(0, "images"))
+
+
+def test_all_outputs_have_their_shapes() -> None:
+    outputs = model()(images())
+
+    shape_stream = outputs.shape_stream
+    assert outputs.features.shape == (3, 32 + 24)
+    assert outputs.logits.shape == (3, 5)
+    assert shape_stream.features.shape == (3, 24)
+    assert shape_stream.auxiliary_logits is not None
+    assert shape_stream.auxiliary_logits.shape == (3, 5)
+    assert shape_stream.landmarks is not None
+    assert shape_stream.landmarks.heatmaps.shape == (3, 3, 28, 28)
+    assert shape_stream.landmarks.visibility_logits.shape == (3, 3)
+
+
+@pytest.mark.parametrize("ratio", [1, 4])
+def test_features_are_as_long_as_the_ratio_says(ratio: int) -> None:
+    built = model(ratio=ratio)
+
+    assert built.stream_dims == (8 * ratio, 6 * ratio)
+    assert built(images()).features.shape == (3, 14 * ratio)
+
+
+def test_texture_comes_before_shape() -> None:
+    built = model().eval()
+
+    outputs = built(images())
+
+    texture = built.texture_block(built.texture_extractor(images()))
+    shape = built.shape_block(built.shape_extractor(images()))
+    assert torch.equal(outputs.features, torch.cat([texture, shape], dim=1))
+    assert torch.equal(outputs.shape_stream.features, shape)
+
+
+def test_both_classifiers_score_the_features_of_theirs() -> None:
+    built = model().eval()
+
+    outputs = built(images())
+
+    assert built.auxiliary_classifier is not None
+    auxiliary = built.auxiliary_classifier(outputs.shape_stream.features)
+    assert outputs.shape_stream.auxiliary_logits is not None
+    assert torch.equal(outputs.logits, built.main_classifier(outputs.features))
+    assert torch.equal(outputs.shape_stream.auxiliary_logits, auxiliary)
+
+
+def test_extract_gives_the_features_of_forward() -> None:
+    built = model().eval()
+
+    assert torch.equal(built.extract(images()), built(images()).features)
+
+
+def test_the_shape_stream_alone_gives_what_it_gives_in_the_whole() -> None:
+    built = model().eval()
+
+    alone, whole = built.shape_stream(images()), built(images()).shape_stream
+
+    assert alone.landmarks is not None
+    assert torch.equal(alone.features, whole.features)
+    assert torch.equal(alone.auxiliary_logits, whole.auxiliary_logits)
+    assert torch.equal(alone.landmarks.heatmaps, whole.landmarks.heatmaps)
+
+
+def test_without_landmarks_there_is_no_landmark_head() -> None:
+    built = model(landmarks=0)
+
+    assert built(images()).shape_stream.landmarks is None
+    assert not any("landmark" in name for name in built.state_dict())
+
+
+def test_the_auxiliary_classifier_can_be_left_out() -> None:
+    built = model(auxiliary=False)
+
+    assert built(images()).shape_stream.auxiliary_logits is None
+    assert not any("auxiliary" in name for name in built.state_dict())
+
+
+@pytest.mark.parametrize("size", [16, 24, 40])
+def test_images_of_any_size_give_features_of_one_length(size: int) -> None:
+    assert model().extract(images(size=size)).shape == (3, 56)
+
+
+def test_features_are_averages_over_the_map() -> None:
+    block = ConvBlock(6, 10).eval()
+    maps = torch.randn(2, 6, 5, 3, generator=rng_for(0, "maps"))
+
+    features = block(maps)
+
+    activations = block.layers(maps)
+    for sample in range(2):
+        for channel in range(10):
+            cells = [float(activations[sample, channel, y, x]) for y in range(5) for x in range(3)]
+            assert float(features[sample, channel]) == pytest.approx(sum(cells) / 15, abs=1e-6)
+    assert features.min() >= 0
+
+
+def test_the_frozen_prefix_is_as_long_as_the_extractor_says() -> None:
+    extractor = SmallVgg(SmallVggConfig(channels=(4, 8, 8), freeze_stages=2))
+
+    assert list(frozen_prefix(extractor)) == list(extractor.stages[:3])
+    assert len(frozen_prefix(SmallVgg(SmallVggConfig()))) == 0
+
+
+def test_the_frozen_prefix_stays_in_evaluation_mode() -> None:
+    built = model(freeze_stages=1).train()
+
+    for extractor in (built.texture_extractor, built.shape_extractor):
+        assert not any(module.training for module in frozen_prefix(extractor).modules())
+        assert extractor.stages[-1].training
+    assert built.texture_block.training
+
+
+def test_a_step_in_training_mode_leaves_the_frozen_prefix_bit_for_bit() -> None:
+    built = model(freeze_stages=1).train()
+    prefixes = [frozen_prefix(one) for one in (built.texture_extractor, built.shape_extractor)]
+    before = [snapshot(prefix) for prefix in prefixes]
+    parameters = [one for one in built.parameters() if one.requires_grad]
+    optimizer = torch.optim.SGD(parameters, lr=0.1)
+
+    built(images()).logits.sum().backward()
+    optimizer.step()
+
+    for prefix, old in zip(prefixes, before, strict=True):
+        assert [one for one in prefix.parameters() if one.grad is not None] == []
+        assert differing(old, snapshot(prefix)) == []
+
+
+def test_all_but_the_frozen_prefix_learns() -> None:
+    built = model(freeze_stages=1).train()
+
+    outputs = built(images())
+    prediction = outputs.shape_stream.landmarks
+    total = outputs.logits.sum() + outputs.shape_stream.auxiliary_logits.sum()
+    (total + prediction.heatmaps.sum() + prediction.visibility_logits.sum()).backward()
+
+    frozen = {id(parameter) for parameter in frozen_prefix(built.texture_extractor).parameters()}
+    frozen |= {id(parameter) for parameter in frozen_prefix(built.shape_extractor).parameters()}
+    assert frozen
+    assert {id(one) for one in built.parameters() if one.grad is None} == frozen
+
+
+def test_evaluation_mode_changes_nothing_but_itself() -> None:
+    built = model().eval()
+    before = snapshot(built)
+
+    built(images())
+
+    assert differing(before, snapshot(built)) == []

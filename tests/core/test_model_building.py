@@ -1,0 +1,74 @@
+from collections.abc import Callable
+
+import torch
+
+from fdmo_core.config import Run
+from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.model_building import build_model
+from fdmo_core.testing.expectations import differing, snapshot
+from fdmo_plugins.ldm.head import LandmarkDetectionModule
+
+MakeRun = Callable[..., Run]
+
+
+def built(run: Run, *, num_landmarks: int = 8) -> TwoStreamClassifier:
+    return build_model(run, num_classes=12, num_landmarks=num_landmarks)
+
+
+def test_the_seed_decides_the_initial_weights(tiny_run: MakeRun) -> None:
+    first = snapshot(built(tiny_run()))
+
+    torch.manual_seed(99)
+
+    assert differing(first, snapshot(built(tiny_run()))) == []
+    assert "main_classifier.weight" in differing(first, snapshot(built(tiny_run(seed=1))))
+
+
+def test_the_global_generator_is_left_alone(tiny_run: MakeRun) -> None:
+    before = torch.get_rng_state()
+
+    built(tiny_run())
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_both_streams_begin_with_weights_of_their_own(tiny_run: MakeRun) -> None:
+    model = built(tiny_run())
+
+    texture, shape = snapshot(model.texture_extractor), snapshot(model.shape_extractor)
+
+    assert any("weight" in name for name in differing(texture, shape))
+
+
+def test_each_stream_is_the_configured_one(tiny_run: MakeRun) -> None:
+    run = tiny_run(shape_stream={"channels": [4, 6]}, model={"feature_ratio": 2})
+
+    model = built(run)
+
+    assert (model.texture_extractor.out_channels, model.shape_extractor.out_channels) == (8, 6)
+    assert model.stream_dims == (16, 12)
+    assert model.main_classifier.get_parameter("weight").shape == (12, 28)
+
+
+def test_the_landmark_head_is_told_of_channels_landmarks_and_image_size(tiny_run: MakeRun) -> None:
+    head = built(tiny_run(shape_stream={"channels": [4, 6]}), num_landmarks=5).landmark_head
+
+    assert isinstance(head, LandmarkDetectionModule)
+    assert (head.num_landmarks, head.image_size) == (5, 24)
+    assert head(torch.zeros(2, 6, 7, 7)).heatmaps.shape == (2, 5, 28, 28)
+
+
+def test_data_without_landmarks_gets_no_landmark_head(tiny_run: MakeRun) -> None:
+    assert built(tiny_run(), num_landmarks=0).landmark_head is None
+
+
+def test_the_auxiliary_classifier_is_configured(tiny_run: MakeRun) -> None:
+    assert built(tiny_run(model={"auxiliary_classifier": False})).auxiliary_classifier is None
+
+
+def test_convolutions_are_stored_channels_last(tiny_run: MakeRun) -> None:
+    model = built(tiny_run())
+
+    kernels = [one for one in model.parameters() if one.dim() == 4 and one.shape[1] > 1]
+    assert kernels
+    assert all(one.is_contiguous(memory_format=torch.channels_last) for one in kernels)
