@@ -153,7 +153,7 @@ def test_numbers_that_are_not_finite_are_refused(rate: float) -> None:
 
 
 def test_a_path_that_cannot_be_written_as_text_is_refused() -> None:
-    with pytest.raises(ConfigError, match="A setting is not text: .* Rename the file or folder"):
+    with pytest.raises(ConfigError, match=r"A setting is not text: .* Rename the file or folder"):
         resolve_run({"data": {"name": "folder", "root": "images\udcff"}}, REGISTRY)
 
 

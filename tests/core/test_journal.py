@@ -1,5 +1,4 @@
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ def test_a_step_is_a_line_in_the_log(tmp_path: Path) -> None:
         "main": 0.5,
         "sum": 1.25,
     }
-    assert line["time"] == pytest.approx(os.stat(tmp_path / "log.jsonl").st_mtime, abs=5)
+    assert line["time"] == pytest.approx((tmp_path / "log.jsonl").stat().st_mtime, abs=5)
 
 
 def test_a_step_is_shown_as_done() -> None:
@@ -54,11 +53,11 @@ def test_a_notice_is_logged_and_said(tmp_path: Path) -> None:
     said: list[str] = []
 
     with Journal(tmp_path / "log.jsonl", say=said.append) as journal:
-        journal.notice("The garçon has no landmarks.")
+        journal.notice("The gar\u00e7on has no landmarks.")
 
-    assert said == ["The garçon has no landmarks."]
+    assert said == ["The gar\u00e7on has no landmarks."]
     assert [without_time(line) for line in lines(tmp_path / "log.jsonl")] == [
-        {"notice": "The garçon has no landmarks."}
+        {"notice": "The gar\u00e7on has no landmarks."}
     ]
 
 

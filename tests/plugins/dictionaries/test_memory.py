@@ -193,7 +193,7 @@ def test_a_manifest_that_names_other_rows_than_there_are_is_refused(tmp_path: Pa
     manifest["class_sizes"][0] += 1
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
 
-    with pytest.raises(RunFolderError, match="names .* rows and holds .* Train the run again"):
+    with pytest.raises(RunFolderError, match=r"names .* rows and holds .* Train the run again"):
         empty().load(tmp_path)
 
 
