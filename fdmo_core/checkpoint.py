@@ -78,6 +78,9 @@ def load_checkpoint(
             index, _, entry = key.partition(".")
             state.setdefault(int(index), {})[entry] = tensor
         optimizer.load_state_dict({"state": state, "param_groups": head["optimizers"][name]})
+        for parameter, held in optimizer.state.items():  # a fused step assumes equal layouts
+            fitting = {key: one for key, one in held.items() if one.shape == parameter.shape}
+            held |= {key: torch.empty_like(parameter).copy_(one) for key, one in fitting.items()}
     return int(head["done"])
 
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -59,7 +60,8 @@ class Journal:
         traceback: TracebackType | None,
     ) -> None:
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # lines are flushed as they come; one that cannot be was told
+                self._file.close()
 
     def step(self, phase: str, index: int, total: int, terms: Mapping[str, float]) -> None:
         """Record one step of a phase; ``index`` counts from 0."""

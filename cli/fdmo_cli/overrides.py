@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +31,20 @@ def override(
         content: What the TOML file held.
         registry: Where ``plugins`` are found.
         plugins: Names of components.
-        data: Name of a data set, or a folder with one folder a class.
+        data: Name of a data set, or else a folder with one folder a class.
         settings: Such as ``phase1.epochs=3``; applied last.
         seed: Of the run.
 
     Raises:
-        ConfigError: A name is unknown, or a setting is not ``section.key=value``.
+        ConfigError: A name is unknown, a folder is not there, or a setting is not
+            ``section.key=value``.
     """
     changed: dict[str, Any] = deepcopy(dict(content))
     for name in plugins:
         for section in registry.find(name).kind.sections:
             _choose(changed, section, name)
     if data is not None:
-        if Path(data).is_dir():
-            changed["data"] = {"name": "folder", "root": data}
-        else:
-            _choose(changed, "data", data)
+        _choose_data(changed, registry, data)
     if seed is not None:
         changed["seed"] = seed
     for setting in settings:
@@ -56,6 +55,23 @@ def override(
 def _choose(content: dict[str, Any], section: str, name: str) -> None:
     if _table(content, section).get("name") != name:
         content[section] = {"name": name}
+
+
+def _choose_data(content: dict[str, Any], registry: Registry, data: str) -> None:
+    names = [one.name for one in registry.components(KIND_OF_SECTION["data"])]
+    if data in names:
+        _choose(content, "data", data)
+    elif Path(data).is_dir():
+        _choose(content, "data", "folder")
+        content["data"]["root"] = data
+    else:
+        close = get_close_matches(data, names, n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        failed = "".join(f" {failure}." for failure in registry.failures)
+        raise ConfigError(
+            f"'{data}' is neither a folder nor a data set. Expected a folder with one folder a "
+            f"class, or one of: {', '.join(names)}.{hint} Correct --data.{failed}"
+        )
 
 
 def _table(content: dict[str, Any], section: str) -> dict[str, Any]:
@@ -81,10 +97,16 @@ def _set(content: dict[str, Any], setting: str) -> None:
             f"instance: --set phase1.epochs=3"
         )
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
+        table = tomllib.loads(f"value = {text}")
+        value = table["value"] if len(table) == 1 else text
     except (tomllib.TOMLDecodeError, RecursionError):
         value = text  # a word without quotes
     if len(keys) == 1:
+        if keys[0] in KIND_OF_SECTION and not isinstance(value, dict):
+            raise ConfigError(
+                f"'--set {setting}' gives the section [{keys[0]}] a single value. Expected "
+                f"section.key=value. Write --set {keys[0]}.name={text} to choose a component."
+            )
         content[keys[0]] = value
     else:
         _table(content, keys[0])[keys[1]] = value

@@ -90,9 +90,7 @@ def test_a_journal_without_a_path_writes_nothing(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_one_message() -> None:
-    journal = Journal(Path("/dev/full"))
-
-    with pytest.raises(RunFolderError) as caught:
+    with pytest.raises(RunFolderError) as caught, Journal(Path("/dev/full")) as journal:
         journal.step("phase1", 0, 2, {"main": 0.5})
 
     assert str(caught.value) == (

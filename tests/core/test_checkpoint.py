@@ -1,0 +1,178 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fdmo_core.checkpoint import FORMAT_VERSION, load_checkpoint, require_format, save_checkpoint
+from fdmo_core.errors import RunFolderError
+from fdmo_core.randomness import rng_for, seeded
+from fdmo_core.testing.expectations import differing, snapshot
+
+Optimizers = dict[str, torch.optim.Optimizer]
+
+
+class Players(nn.Module):
+    """Two players with an optimizer each, and a buffer."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        with seeded(seed, "players"):
+            self.classifier = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Linear(6, 2))
+            self.generator = nn.Linear(3, 4)
+        self.optimizers: Optimizers = {
+            "classifier": torch.optim.Adam(self.classifier.parameters(), lr=0.01, fused=True),
+            "generator.network": torch.optim.SGD(self.generator.parameters(), lr=0.1, momentum=0.9),
+        }
+
+    def forward(self, noise: Tensor) -> Tensor:
+        scores: Tensor = self.classifier(self.generator(noise))
+        return scores
+
+
+def play(players: Players, steps: range) -> None:
+    for step in steps:
+        scores = players(torch.randn(8, 3, generator=rng_for(0, "noise", step)))
+        players.zero_grad()
+        scores.square().sum().backward()
+        for optimizer in players.optimizers.values():
+            optimizer.step()
+
+
+def descend(layer: nn.Conv2d, optimizer: torch.optim.Optimizer, steps: range) -> None:
+    for step in steps:
+        optimizer.zero_grad()
+        layer(
+            torch.randn(2, 3, 5, 5, generator=rng_for(0, "images", step))
+        ).square().sum().backward()
+        optimizer.step()
+
+
+def save(folder: Path, players: Players, *, done: int = 3) -> None:
+    save_checkpoint(folder, "phase2", done=done, module=players, optimizers=players.optimizers)
+
+
+def load(folder: Path, players: Players) -> int:
+    return load_checkpoint(folder, "phase2", module=players, optimizers=players.optimizers)
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(RunFolderError) as caught:
+        load(folder, Players(0))
+    return str(caught.value)
+
+
+def test_what_is_restored_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    uninterrupted, stopped, restored = Players(0), Players(0), Players(1)
+    play(uninterrupted, range(6))
+
+    play(stopped, range(3))
+    save(tmp_path, stopped)
+    done = load(tmp_path, restored)
+    play(restored, range(done, 6))
+
+    assert done == 3
+    assert differing(snapshot(uninterrupted), snapshot(restored)) == []
+
+
+def test_every_optimizer_gets_its_own_state_and_rates_back(tmp_path: Path) -> None:
+    saved, restored = Players(0), Players(1)
+    play(saved, range(3))
+    saved.optimizers["classifier"].param_groups[0]["lr"] = 0.005
+
+    save(tmp_path, saved)
+    load(tmp_path, restored)
+
+    for name, optimizer in saved.optimizers.items():
+        old, new = optimizer.state_dict(), restored.optimizers[name].state_dict()
+        assert old["state"].keys() == new["state"].keys() != set()
+        for index, entries in old["state"].items():
+            assert all(torch.equal(new["state"][index][key], one) for key, one in entries.items())
+    assert restored.optimizers["classifier"].param_groups[0]["lr"] == 0.005
+    assert restored.optimizers["generator.network"].param_groups[0]["lr"] == 0.1
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_an_optimizer_goes_on_bit_for_bit_whatever_the_layout_of_its_weights(
+    tmp_path: Path, fused: bool
+) -> None:
+    layers = [nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last) for _ in range(2)]
+    adams = [torch.optim.Adam(layer.parameters(), lr=0.1, fused=fused) for layer in layers]
+    descend(layers[0], adams[0], range(3))
+
+    save_checkpoint(tmp_path, "p", done=3, module=layers[0], optimizers={"all": adams[0]})
+    load_checkpoint(tmp_path, "p", module=layers[1], optimizers={"all": adams[1]})
+    for layer, adam in zip(layers, adams, strict=True):
+        descend(layer, adam, range(3, 6))
+
+    assert differing(snapshot(layers[0]), snapshot(layers[1])) == []
+
+
+def test_a_state_before_the_first_step_can_be_saved(tmp_path: Path) -> None:
+    saved, restored = Players(0), Players(1)
+
+    save(tmp_path, saved, done=0)
+
+    assert load(tmp_path, restored) == 0
+    assert differing(snapshot(saved), snapshot(restored)) == []
+
+
+def test_phases_lie_side_by_side_in_two_files_each(tmp_path: Path) -> None:
+    players = Players(0)
+
+    for phase in ("phase1", "phase2"):
+        save_checkpoint(tmp_path, phase, done=1, module=players, optimizers={})
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "phase1.json",
+        "phase1.safetensors",
+        "phase2.json",
+        "phase2.safetensors",
+    ]
+
+
+def test_the_head_is_plain_data(tmp_path: Path) -> None:
+    save(tmp_path, Players(0), done=12)
+
+    head = json.loads((tmp_path / "phase2.json").read_text())
+
+    assert (head["format"], head["phase"], head["done"]) == (FORMAT_VERSION, "phase2", 12)
+    assert list(head["optimizers"]) == ["classifier", "generator.network"]
+
+
+def test_a_missing_checkpoint_is_refused(tmp_path: Path) -> None:
+    message = refusal(tmp_path)
+
+    assert message.startswith(f"The checkpoint of phase2 in {tmp_path} cannot be read: ")
+    assert message.endswith(
+        "Expected phase2.json and phase2.safetensors, both whole. Train again in a new folder."
+    )
+
+
+@pytest.mark.parametrize("name", ["phase2.json", "phase2.safetensors"])
+@pytest.mark.parametrize("share", [0, 0.5, 0.98])
+def test_a_truncated_checkpoint_is_refused(tmp_path: Path, name: str, share: float) -> None:
+    save(tmp_path, Players(0))
+    content = (tmp_path / name).read_bytes()
+
+    (tmp_path / name).write_bytes(content[: int(len(content) * share)])
+
+    assert refusal(tmp_path).startswith(f"The checkpoint of phase2 in {tmp_path} cannot be read: ")
+
+
+@pytest.mark.parametrize("found", [FORMAT_VERSION + 1, None, "1"])
+def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path, found: object) -> None:
+    save(tmp_path, Players(0))
+    head = json.loads((tmp_path / "phase2.json").read_text())
+
+    (tmp_path / "phase2.json").write_text(json.dumps(head | {"format": found}))
+
+    assert refusal(tmp_path) == (
+        f"The checkpoint of phase2 in {tmp_path} has format {found!r}. Expected 1. Use the version "
+        f"of fdmo that wrote it (environment.json of the run names it), or train again."
+    )
+
+
+def test_the_format_of_this_version_is_fine() -> None:
+    require_format(FORMAT_VERSION, "Something")

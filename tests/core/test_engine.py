@@ -1,0 +1,274 @@
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fdmo_core.config import Run, read_toml, resolve_run
+from fdmo_core.data import open_batches
+from fdmo_core.engine import check_run, evaluate, prepare_images, train
+from fdmo_core.errors import ConfigError
+from fdmo_core.evaluation import model_predictor
+from fdmo_core.journal import Journal, Progress
+from fdmo_core.registry import Registry
+from fdmo_core.run_folder import create_run_folder, load_run
+from fdmo_core.samples import Splits
+from fdmo_plugins.datasets.garments.dataset import GarmentsSplit
+
+MakeRun = Callable[..., Run]
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run that was trained, with what its training returned."""
+
+    folder: Path
+    metrics: dict[str, Any]
+
+    def read(self, name: str) -> Any:
+        return json.loads((self.folder / name).read_text(encoding="utf-8"))
+
+
+def trained(run: Run, splits: Splits, out: Path) -> Trained:
+    folder = create_run_folder(out, data="garments")
+    with Journal(folder / "log.jsonl") as journal:
+        metrics = train(run, splits, folder, device=CPU, journal=journal, command="fdmo train")
+    return Trained(folder, metrics)
+
+
+@pytest.fixture(scope="module")
+def tiny(
+    tiny_run: MakeRun, tiny_splits: Splits, tmp_path_factory: pytest.TempPathFactory
+) -> Trained:
+    return trained(tiny_run(), tiny_splits, tmp_path_factory.mktemp("runs") / "tiny")
+
+
+def other_pictures(split: str, per_class: int) -> GarmentsSplit:
+    return GarmentsSplit(split, counts=np.full(12, per_class), seed=4321)
+
+
+def assert_same_files(one: Trained, other: Trained, *names: str) -> None:
+    for name in names:
+        assert (one.folder / name).read_bytes() == (other.folder / name).read_bytes(), name
+
+
+def test_a_run_folder_has_every_file_and_no_other(tiny: Trained) -> None:
+    files = [path for path in tiny.folder.rglob("*") if path.is_file()]
+
+    assert sorted(str(path.relative_to(tiny.folder)) for path in files) == [
+        "checkpoints/phase1.json",
+        "checkpoints/phase1.safetensors",
+        "checkpoints/phase2.json",
+        "checkpoints/phase2.safetensors",
+        "config.toml",
+        "data.json",
+        "dictionary/features.safetensors",
+        "dictionary/manifest.json",
+        "environment.json",
+        "log.jsonl",
+        "metrics.json",
+        "model.json",
+        "model.safetensors",
+    ]
+
+
+def test_the_written_configuration_repeats_the_run_bit_for_bit(
+    tiny: Trained, tiny_splits: Splits, registry: Registry, tmp_path: Path
+) -> None:
+    run = resolve_run(read_toml(tiny.folder / "config.toml"), registry)
+    torch.manual_seed(99)  # must not matter
+
+    again = trained(run, tiny_splits, tmp_path / "again")
+
+    assert again.metrics == tiny.metrics
+    assert_same_files(
+        again,
+        tiny,
+        "config.toml",
+        "model.safetensors",
+        "model.json",
+        "metrics.json",
+        "dictionary/features.safetensors",
+        "checkpoints/phase2.safetensors",
+    )
+
+
+def test_another_seed_gives_another_model(
+    tiny: Trained, tiny_run: MakeRun, tiny_splits: Splits, tmp_path: Path
+) -> None:
+    other = trained(tiny_run(seed=1), tiny_splits, tmp_path / "other")
+
+    first, second = (load_file(one.folder / "model.safetensors") for one in (tiny, other))
+    assert not torch.equal(first["main_classifier.weight"], second["main_classifier.weight"])
+
+
+def test_the_test_split_chooses_nothing(
+    tiny: Trained, tiny_run: MakeRun, tiny_splits: Splits, tmp_path: Path
+) -> None:
+    changed = replace(tiny_splits, test=other_pictures("test", 3))
+
+    other = trained(tiny_run(), changed, tmp_path / "other")
+
+    assert_same_files(
+        other, tiny, "model.safetensors", "dictionary/features.safetensors", "config.toml"
+    )
+    assert other.metrics["val"] == tiny.metrics["val"]
+    assert other.metrics["test"] != tiny.metrics["test"]
+
+
+def test_metrics_are_by_split_and_then_before_and_after_phase_2(tiny: Trained) -> None:
+    metrics = tiny.read("metrics.json")
+
+    assert metrics == json.loads(json.dumps(tiny.metrics))
+    assert list(metrics) == ["val", "test"]
+    for split in metrics.values():
+        assert list(split) == ["before", "after"]
+        for figures in split.values():
+            assert {"top1", "top5", "acsa", "geometric_mean", "few"} <= figures.keys()
+            assert figures["samples"] == 24
+            assert len(figures["classes"]) == 12
+
+
+def test_phase_2_changes_the_main_classifier_and_nothing_else(tiny: Trained) -> None:
+    phase1 = load_file(tiny.folder / "checkpoints" / "phase1.safetensors")
+
+    model = load_file(tiny.folder / "model.safetensors")
+
+    changed = [name for name in model if not torch.equal(model[name], phase1[f"module.{name}"])]
+    assert changed == ["main_classifier.weight"]  # ldam's head has no bias
+    assert "module.main_classifier.bias" in phase1
+
+
+def test_the_saved_model_is_the_one_after_phase_2(
+    tiny: Trained, tiny_splits: Splits, registry: Registry
+) -> None:
+    loaded = load_run(tiny.folder, registry)
+    predict = model_predictor(loaded.model, {"after": loaded.model.main_classifier}, CPU)
+
+    again = evaluate(
+        predict,
+        {"test": open_batches(tiny_splits, 24, loaded.run.core.loading)["test"]},
+        class_names=loaded.class_names,
+        train_counts=loaded.class_counts,
+        config=loaded.run.core.metrics,
+        seed=loaded.run.core.seed,
+        journal=Journal(),
+    )
+
+    assert again == {"test": {"after": tiny.metrics["test"]["after"]}}
+
+
+def test_checkpoints_are_those_after_the_last_epochs(tiny: Trained) -> None:
+    steps = [line for line in log(tiny) if line.get("phase") == "phase2"]
+
+    assert tiny.read("checkpoints/phase1.json")["done"] == 2
+    assert tiny.read("checkpoints/phase2.json")["done"] == len(steps)
+    weights = load_file(tiny.folder / "checkpoints" / "phase2.safetensors")
+    model = load_file(tiny.folder / "model.safetensors")
+    name = "main_classifier.weight"
+    assert torch.equal(weights[f"module.{name}"], model[name])
+
+
+def log(run: Trained) -> list[dict[str, Any]]:
+    lines = (run.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_the_log_has_a_line_for_each_step_of_both_phases(tiny: Trained) -> None:
+    for phase in ("phase1", "phase2"):
+        steps = [line for line in log(tiny) if line.get("phase") == phase]
+
+        assert [line["step"] for line in steps] == list(range(steps[0]["of"]))
+
+
+def test_the_log_has_the_notices(tiny: Trained) -> None:
+    notices = [line["notice"] for line in log(tiny) if "notice" in line]
+
+    assert len(notices) == 1
+    assert "classes hold fewer than samples_per_class = 5 features" in notices[0]
+
+
+def test_the_run_describes_its_data_and_its_environment(tiny: Trained, tiny_splits: Splits) -> None:
+    data, environment = tiny.read("data.json"), tiny.read("environment.json")
+
+    assert data["class_names"] == list(tiny_splits.class_names)
+    assert data["counts"]["train"] == tiny_splits.counts("train").tolist()
+    assert data["digest"] == tiny_splits.digest
+    assert (environment["command"], environment["device"]) == ("fdmo train", "cpu")
+
+
+def test_a_split_without_images_has_no_metrics(
+    tiny: Trained, tiny_run: MakeRun, tiny_splits: Splits, tmp_path: Path
+) -> None:
+    without = trained(
+        tiny_run(), replace(tiny_splits, val=other_pictures("val", 0)), tmp_path / "without"
+    )
+
+    assert without.metrics["val"] is None
+    assert without.metrics["test"] == tiny.metrics["test"]
+
+
+def test_data_without_landmarks_is_trained_without_a_landmark_head(
+    tiny_run: MakeRun, tiny_splits: Splits, tmp_path: Path
+) -> None:
+    plain = replace(tiny_splits, landmark_names=(), mirrored_landmarks=())
+
+    run = trained(tiny_run(), plain, tmp_path / "plain")
+
+    notices = [line["notice"] for line in log(run) if "notice" in line]
+    assert notices[0] == "The data set has no landmarks, so no landmark head is built."
+    assert not any("landmark" in name for name in load_file(run.folder / "model.safetensors"))
+
+
+def test_images_that_fit_into_memory_are_prepared_with_progress(
+    tiny_run: MakeRun, tiny_splits: Splits
+) -> None:
+    shown: list[Progress] = []
+    batches = open_batches(tiny_splits, 24, tiny_run().core.loading)
+
+    prepare_images(batches, Journal(show=shown.append))
+
+    total = sum(len(one) for one in batches.values())
+    assert shown[-1] == Progress("images", total, total, {})
+    assert {one.total for one in shown} == {total}
+    assert [one.done for one in shown] == sorted({one.done for one in shown})
+    assert all(list(one.keep()) == [] for one in batches.values())
+
+
+def test_images_that_do_not_fit_into_memory_are_not_prepared(
+    tiny_run: MakeRun, tiny_splits: Splits
+) -> None:
+    shown: list[Progress] = []
+    loading = tiny_run(loading={"memory_mib": 0}).core.loading
+
+    prepare_images(open_batches(tiny_splits, 24, loading), Journal(show=shown.append))
+
+    assert shown == []
+
+
+def test_a_sound_run_passes_the_check(tiny_run: MakeRun, tiny_splits: Splits) -> None:
+    check_run(tiny_run(), tiny_splits)
+    check_run(tiny_run(model={"auxiliary_classifier": False}), tiny_splits)
+    check_run(tiny_run(), replace(tiny_splits, landmark_names=()))
+
+
+def test_a_shape_stream_without_a_target_is_refused_before_the_run(
+    tiny_run: MakeRun, tiny_splits: Splits
+) -> None:
+    run = tiny_run(model={"auxiliary_classifier": False})
+
+    with pytest.raises(ConfigError, match=r"phase1\.shape_epochs is 1, but the shape stream has "):
+        check_run(run, replace(tiny_splits, landmark_names=()))
+
+
+def test_balanced_data_is_refused_before_the_run(tiny_run: MakeRun, tiny_splits: Splits) -> None:
+    balanced = replace(tiny_splits, train=other_pictures("train", 4))
+
+    with pytest.raises(ConfigError, match="All 12 classes have 4 training images"):
+        check_run(tiny_run(), balanced)

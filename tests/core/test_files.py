@@ -1,0 +1,128 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fdmo_core.errors import RunFolderError
+from fdmo_core.files import replacing, write_json, write_tensors, write_text
+
+WRITES_TOO_MUCH = """
+import resource, signal, sys
+from pathlib import Path
+import torch
+from fdmo_core.errors import RunFolderError
+from fdmo_core.files import write_json, write_tensors, write_text
+
+folder = Path(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as on a full disk, writing fails and nobody dies
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+for write, content in (
+    (write_text, "x" * 100_000),
+    (write_json, list(range(100_000))),
+    (write_tensors, {"weights": torch.zeros(100_000)}),
+):
+    try:
+        write(folder / write.__name__, content)
+    except RunFolderError as error:
+        print(error)
+"""
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_is_written_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+    with replacing(tmp_path / "file.txt") as temporary:
+        temporary.write_text("half")
+        assert temporary.parent == tmp_path
+        assert not (tmp_path / "file.txt").exists()
+
+    assert names(tmp_path) == ["file.txt"]
+    assert (tmp_path / "file.txt").read_text() == "half"
+
+
+def test_a_file_is_replaced_by_another_one_and_never_written_into(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    write_text(path, "old")
+
+    with path.open() as reader:
+        write_text(path, "new")
+
+        assert reader.read() == "old"  # a reader keeps the whole old file
+    assert path.read_text() == "new"
+
+
+def test_a_failure_halfway_leaves_the_old_content_and_no_temporary_file(tmp_path: Path) -> None:
+    write_text(tmp_path / "file.txt", "old")
+
+    with pytest.raises(ZeroDivisionError), replacing(tmp_path / "file.txt") as temporary:
+        temporary.write_text(f"half, {temporary.write_text('half') // 0}")
+
+    assert names(tmp_path) == ["file.txt"]
+    assert (tmp_path / "file.txt").read_text() == "old"
+
+
+def test_no_space_is_one_message_and_leaves_the_old_file(tmp_path: Path) -> None:
+    writers = ["write_json", "write_tensors", "write_text"]
+    for name in writers:
+        (tmp_path / name).write_text("old")
+
+    done = subprocess.run(
+        [sys.executable, "-c", WRITES_TOO_MUCH, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    for name, message in zip(writers, sorted(done.stdout.splitlines()), strict=True):
+        assert message.startswith(f"Cannot write {tmp_path / name}: ")
+        assert "File too large" in message
+        assert message.endswith(
+            "Expected a writable folder with enough free space. Free some space or choose another "
+            "folder with --out."
+        )
+        assert (tmp_path / name).read_text() == "old"
+    assert names(tmp_path) == writers
+
+
+@pytest.mark.parametrize("kind", ["text", "tensors"])
+def test_a_missing_folder_is_one_message(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "missing" / "file"
+
+    with pytest.raises(RunFolderError) as caught:
+        write_text(path, "text") if kind == "text" else write_tensors(path, {})
+
+    assert str(caught.value).startswith(f"Cannot write {path}: ")
+    assert "No such file or directory" in str(caught.value)
+
+
+def test_json_is_readable_and_keeps_every_letter(tmp_path: Path) -> None:
+    write_json(tmp_path / "data.json", {"name": "gar\u00e7on", "counts": [1, 2]})
+
+    text = (tmp_path / "data.json").read_text(encoding="utf-8")
+    assert text == '{\n  "name": "gar\u00e7on",\n  "counts": [\n    1,\n    2\n  ]\n}\n'
+    assert json.loads(text) == {"name": "gar\u00e7on", "counts": [1, 2]}
+
+
+def test_tensors_are_written_whatever_their_layout(tmp_path: Path) -> None:
+    kernel = torch.randn(4, 3, 2, 2).to(memory_format=torch.channels_last)
+    tensors = {
+        "learned": torch.nn.Parameter(torch.eye(3)),
+        "kernel": kernel,
+        "turned": torch.arange(6).reshape(2, 3).T,
+        "number": torch.tensor(7),
+    }
+
+    write_tensors(tmp_path / "tensors", tensors)
+
+    found = load_file(tmp_path / "tensors")
+    assert set(found) == set(tensors)
+    for name, tensor in tensors.items():
+        np.testing.assert_array_equal(found[name].numpy(), tensor.detach().numpy())
+        assert found[name].dtype == tensor.dtype

@@ -1,0 +1,322 @@
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from fdmo_core.augmentation import AugmentationConfig
+from fdmo_core.batches import Batch, Batches, scale_pixels
+from fdmo_core.checkpoint import load_checkpoint, save_checkpoint
+from fdmo_core.config import Run
+from fdmo_core.data import open_batches
+from fdmo_core.errors import ConfigError
+from fdmo_core.journal import Journal, Progress
+from fdmo_core.model import TwoStreamClassifier, frozen_prefix
+from fdmo_core.model_building import build_model
+from fdmo_core.phase1 import (
+    Phase1Config,
+    Phase1State,
+    learning_rate,
+    phase1_losses,
+    require_shape_target,
+    set_learning_rate,
+    start_phase1,
+    train_phase1,
+)
+from fdmo_core.samples import Splits
+from fdmo_core.testing.expectations import differing, snapshot
+
+MakeRun = Callable[..., Run]
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def batches(tiny_run: MakeRun, tiny_splits: Splits) -> Batches:
+    return open_batches(tiny_splits, 24, tiny_run().core.loading)["train"]
+
+
+def started(run: Run, *, num_landmarks: int = 8) -> Phase1State:
+    model = build_model(run, num_classes=12, num_landmarks=num_landmarks)
+    return start_phase1(model, run.core.phase1)
+
+
+def train(state: Phase1State, batches: Batches, run: Run, **options: Any) -> None:
+    defaults: dict[str, Any] = {"journal": Journal(), "seed": run.core.seed}
+    train_phase1(
+        state,
+        batches,
+        run.core.phase1,
+        augmentation=AugmentationConfig(),
+        mirrored_landmarks=((0, 1),),
+        device=CPU,
+        **(defaults | options),
+    )
+
+
+def saving(state: Phase1State, folder: Path, *, after: int) -> Callable[[int], None]:
+    """Return what writes a checkpoint after one epoch and lets the others pass."""
+
+    def save(done: int) -> None:
+        if done == after:
+            save_checkpoint(
+                folder, "phase1", done=done, module=state.model, optimizers={"all": state.optimizer}
+            )
+
+    return save
+
+
+def first_batch(batches: Batches) -> Batch:
+    return next(batches.in_order(16))
+
+
+def losses(model: TwoStreamClassifier, batch: Batch, *, is_shape_only: bool, **options: Any) -> Any:
+    return phase1_losses(
+        model,
+        batch,
+        scale_pixels(batch.images),
+        Phase1Config(**options),
+        is_shape_only=is_shape_only,
+    )
+
+
+def test_the_rate_of_the_shape_stream_alone_is_its_own() -> None:
+    config = Phase1Config(shape_epochs=3, epochs=5, shape_learning_rate=0.5, learning_rate=0.1)
+
+    assert [learning_rate(config, epoch, 0.7) for epoch in range(3)] == [0.5] * 3
+    assert learning_rate(config, 3, 0.0) == 0.1
+
+
+def test_the_rate_of_the_whole_network_falls_along_a_cosine() -> None:
+    config = Phase1Config(shape_epochs=3, epochs=5, learning_rate=0.1)
+
+    for epoch in range(3, 8):
+        for share in (0.0, 0.25, 0.9):
+            progress = (epoch - 3 + share) / 5
+            expected = 0.05 + 0.05 * math.cos(progress * math.pi)
+            assert learning_rate(config, epoch, share) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_constant_rate_stays() -> None:
+    config = Phase1Config(shape_epochs=1, epochs=5, learning_rate=0.1, schedule="constant")
+
+    assert {learning_rate(config, epoch, 0.4) for epoch in range(1, 6)} == {0.1}
+
+
+def test_a_rate_is_set_for_all_parameters() -> None:
+    layers = [nn.Linear(2, 2), nn.Linear(2, 2)]
+    groups = [{"params": layer.parameters(), "lr": 0.5} for layer in layers]
+    optimizer = torch.optim.Adam(groups)
+
+    set_learning_rate(optimizer, 0.25)
+
+    assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
+
+
+def test_adam_gets_all_that_is_not_frozen(tiny_run: MakeRun) -> None:
+    run = tiny_run(texture_stream={"freeze_stages": 1}, phase1={"betas": [0.8, 0.99]})
+
+    model, optimizer = started(run)
+
+    (group,) = optimizer.param_groups
+    frozen = {id(one) for one in frozen_prefix(model.texture_extractor).parameters()}
+    everything = {id(one) for one in model.parameters()}
+    assert frozen
+    assert {id(one) for one in group["params"]} == everything - frozen
+    assert tuple(group["betas"]) == (0.8, 0.99)
+
+
+def test_the_shape_stream_alone_has_no_main_loss(tiny_run: MakeRun, batches: Batches) -> None:
+    model = started(tiny_run()).model
+
+    found = losses(model, first_batch(batches), is_shape_only=True)
+
+    assert list(found) == ["auxiliary", "landmark", "visibility"]
+
+
+@pytest.mark.parametrize(
+    ("auxiliary", "num_landmarks", "expected"),
+    [
+        (True, 8, ["main", "auxiliary", "landmark", "visibility"]),
+        (False, 8, ["main", "landmark", "visibility"]),
+        (True, 0, ["main", "auxiliary"]),
+        (False, 0, ["main"]),
+    ],
+)
+def test_losses_have_the_names_of_what_the_model_has(
+    tiny_run: MakeRun, batches: Batches, auxiliary: bool, num_landmarks: int, expected: list[str]
+) -> None:
+    run = tiny_run(model={"auxiliary_classifier": auxiliary})
+    model = started(run, num_landmarks=num_landmarks).model
+
+    assert list(losses(model, first_batch(batches), is_shape_only=False)) == expected
+
+
+def mean_cross_entropy(logits: list[list[float]], labels: list[int]) -> float:
+    terms = [
+        math.log(sum(math.exp(score) for score in scores)) - scores[label]
+        for scores, label in zip(logits, labels, strict=True)
+    ]
+    return sum(terms) / len(terms)
+
+
+def test_both_classifiers_minimise_their_cross_entropy(tiny_run: MakeRun, batches: Batches) -> None:
+    model = started(tiny_run()).model.eval()
+    batch = first_batch(batches)
+
+    found = losses(model, batch, is_shape_only=False, auxiliary_weight=0.25)
+
+    outputs, labels = model(scale_pixels(batch.images)), batch.labels.tolist()
+    main = mean_cross_entropy(outputs.logits.tolist(), labels)
+    auxiliary = mean_cross_entropy(outputs.shape_stream.auxiliary_logits.tolist(), labels)
+    assert found["main"].item() == pytest.approx(main, rel=1e-5)
+    assert found["auxiliary"].item() == pytest.approx(0.25 * auxiliary, rel=1e-5)
+
+
+def test_the_landmark_head_scores_its_own_prediction(tiny_run: MakeRun, batches: Batches) -> None:
+    model = started(tiny_run()).model.eval()
+    batch = first_batch(batches)
+
+    found = losses(model, batch, is_shape_only=True)
+
+    prediction = model.shape_stream(scale_pixels(batch.images)).landmarks
+    assert model.landmark_head is not None
+    assert prediction is not None
+    expected = model.landmark_head.losses(prediction, batch.landmarks)
+    for name in ("landmark", "visibility"):
+        assert torch.equal(found[name], expected[name])
+
+
+def test_epochs_of_the_shape_stream_leave_texture_and_main_classifier_bit_for_bit(
+    tiny_run: MakeRun, batches: Batches
+) -> None:
+    run = tiny_run(phase1={"shape_epochs": 2, "epochs": 0})
+    state = started(run)
+    before = snapshot(state.model)
+
+    train(state, batches, run)
+
+    changed = {name.split(".")[0] for name in differing(before, snapshot(state.model))}
+    assert changed == {"shape_extractor", "shape_block", "landmark_head", "auxiliary_classifier"}
+
+
+def test_epochs_of_the_whole_network_change_every_part(tiny_run: MakeRun, batches: Batches) -> None:
+    run = tiny_run(phase1={"shape_epochs": 0})
+    state = started(run)
+    before = snapshot(state.model)
+
+    train(state, batches, run)
+
+    changed = {name.split(".")[0] for name in differing(before, snapshot(state.model))}
+    assert changed == {name for name, _ in state.model.named_children()}
+
+
+def test_a_run_that_goes_on_from_a_checkpoint_equals_the_uninterrupted_one_bit_for_bit(
+    tiny_run: MakeRun, batches: Batches, tmp_path: Path
+) -> None:
+    run = tiny_run(phase1={"shape_epochs": 1, "epochs": 3})
+    whole = started(run)
+    train(whole, batches, run, after_epoch=saving(whole, tmp_path, after=2))
+
+    resumed = started(tiny_run(seed=1))
+    done = load_checkpoint(
+        tmp_path, "phase1", module=resumed.model, optimizers={"all": resumed.optimizer}
+    )
+    train(resumed, batches, run, first_epoch=done)
+
+    assert done == 2
+    assert differing(snapshot(whole.model), snapshot(resumed.model)) == []
+
+
+def test_the_seed_decides_order_and_augmentation(tiny_run: MakeRun, batches: Batches) -> None:
+    trained: list[dict[str, Tensor]] = []
+    for seed in (0, 0, 1):
+        state = started(tiny_run())
+        torch.manual_seed(len(trained))  # must not matter
+        train(state, batches, tiny_run(), seed=seed)
+        trained.append(snapshot(state.model))
+
+    assert differing(trained[0], trained[1]) == []
+    assert "main_classifier.weight" in differing(trained[0], trained[2])
+
+
+def test_every_step_is_told_with_its_terms_and_their_sum(
+    tiny_run: MakeRun, batches: Batches
+) -> None:
+    shown: list[Progress] = []
+    epochs: list[int] = []
+    run = tiny_run(phase1={"shape_epochs": 1, "epochs": 2})
+
+    train(
+        started(run),
+        batches,
+        run,
+        journal=Journal(show=shown.append),
+        after_epoch=epochs.append,
+    )
+
+    num_steps = math.ceil(len(batches) / 32)
+    assert [one.done for one in shown] == list(range(1, 3 * num_steps + 1))
+    assert {(one.phase, one.total) for one in shown} == {("phase1", 3 * num_steps)}
+    assert ["main" in one.terms for one in shown] == [False] * num_steps + [True] * 2 * num_steps
+    for one in shown:
+        terms = sum(value for name, value in one.terms.items() if name != "sum")
+        assert one.terms["sum"] == pytest.approx(terms, rel=1e-5)
+    assert epochs == [1, 2, 3]
+
+
+def test_the_optimizer_gets_the_scheduled_rates(tiny_run: MakeRun, batches: Batches) -> None:
+    run = tiny_run(phase1={"shape_epochs": 1, "epochs": 2})
+    state = started(run)
+    rates: list[float] = []
+    state.optimizer.register_step_pre_hook(
+        lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"])
+    )
+
+    train(state, batches, run)
+
+    num_steps = math.ceil(len(batches) / 32)
+    assert rates == [
+        learning_rate(run.core.phase1, epoch, step / num_steps)
+        for epoch in range(3)
+        for step in range(num_steps)
+    ]
+
+
+def test_training_lowers_the_loss(tiny_run: MakeRun, batches: Batches) -> None:
+    shown: list[Progress] = []
+    run = tiny_run(phase1={"shape_epochs": 0, "epochs": 8, "learning_rate": 0.01})
+
+    train(started(run), batches, run, journal=Journal(show=shown.append))
+
+    terms = [one.terms["main"] for one in shown]
+    assert sum(terms[-3:]) < 0.8 * sum(terms[:3])
+
+
+def test_a_shape_stream_with_nothing_to_learn_from_is_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        require_shape_target(Phase1Config(shape_epochs=3), has_target=False)
+
+    assert str(caught.value) == (
+        "phase1.shape_epochs is 3, but the shape stream has neither landmarks nor an auxiliary "
+        "classifier to learn from. Expected one of them. Set phase1.shape_epochs = 0 or "
+        "model.auxiliary_classifier = true."
+    )
+
+
+@pytest.mark.parametrize(("shape_epochs", "has_target"), [(0, False), (0, True), (3, True)])
+def test_a_shape_stream_with_a_target_or_without_epochs_is_fine(
+    shape_epochs: int, has_target: bool
+) -> None:
+    require_shape_target(Phase1Config(shape_epochs=shape_epochs), has_target=has_target)
+
+
+def test_no_epoch_at_all_is_refused() -> None:
+    with pytest.raises(
+        ValidationError,
+        match="epochs and shape_epochs are both 0; set at least one of them to 1",
+    ):
+        Phase1Config(shape_epochs=0, epochs=0)
