@@ -43,8 +43,9 @@ values out of range are refused before anything is read, all of them at once, a 
 keys also constrain each other (`metrics.few_below` may not be above `metrics.many_above`, for
 instance); the message then names both.
 
-The sections of components (those with a `name`) take the keys of the chosen component. The ones
-below are of the components that fdmo brings; `fdmo config schema` has those of your plugins too.
+The sections of components (those with a `name`) take the keys of the chosen component; without a
+name they are for the default one. The ones below are of the components that fdmo brings;
+`fdmo config schema` has those of your plugins too.
 """
 
 CLI_HEAD = f"""{MARK}
@@ -155,7 +156,7 @@ def cli_page() -> str:
     """Return the page of every command: usage, what it does, arguments and options."""
     parts = [CLI_HEAD]
     for name, command in commands(app, "fdmo").items():
-        rows = list(_parameters(command))
+        rows = list(parameters(command))
         usage = " ".join([name, *(row[0] for row in rows if row[0].isupper())])
         usage += " [OPTIONS]" if any(row[0].startswith("-") for row in rows) else ""
         parts.append(f"## `{name}`\n\n{inspect.getdoc(command.callback)}\n")
@@ -179,8 +180,8 @@ def commands(group: typer.Typer, prefix: str) -> dict[str, CommandInfo]:
     return found
 
 
-def _parameters(command: CommandInfo) -> Iterator[tuple[str, str, str]]:
-    """Yield name, kind of value and help of each argument and option."""
+def parameters(command: CommandInfo) -> Iterator[tuple[str, str, str]]:
+    """Yield name, kind of value and help of each argument and option of a command."""
     assert command.callback is not None
     for name, parameter in inspect.signature(command.callback, eval_str=True).parameters.items():
         assert get_origin(parameter.annotation) is Annotated

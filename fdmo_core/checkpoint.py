@@ -60,28 +60,43 @@ def load_checkpoint(
     """Restore what :func:`save_checkpoint` wrote and return ``done``.
 
     Raises:
-        RunFolderError: The checkpoint is missing, damaged, or of another format.
+        RunFolderError: The checkpoint is missing, damaged, of another format, or of another run.
     """
+    name = f"The checkpoint of {phase} in {folder}"
     try:
         head = json.loads((folder / f"{phase}.json").read_text(encoding="utf-8"))
         tensors = load_file(folder / f"{phase}.safetensors")
+        found = head.get("format")
     except Exception as error:  # safetensors raises a type of its own
         raise RunFolderError(
-            f"The checkpoint of {phase} in {folder} cannot be read: {error}. Expected "
-            f"{phase}.json and {phase}.safetensors, both whole. Train again in a new folder."
+            f"{name} cannot be read: {error}. Expected {phase}.json and {phase}.safetensors, both "
+            f"whole. Train again in a new folder."
         ) from error
-    require_format(head.get("format"), f"The checkpoint of {phase} in {folder}")
-    module.load_state_dict(_below("module.", tensors))
-    for name, optimizer in optimizers.items():
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in _below(f"optimizer.{name}.", tensors).items():
-            index, _, entry = key.partition(".")
-            state.setdefault(int(index), {})[entry] = tensor
-        optimizer.load_state_dict({"state": state, "param_groups": head["optimizers"][name]})
-        for parameter, held in optimizer.state.items():  # a fused step assumes equal layouts
-            fitting = {key: one for key, one in held.items() if one.shape == parameter.shape}
-            held |= {key: torch.empty_like(parameter).copy_(one) for key, one in fitting.items()}
-    return int(head["done"])
+    require_format(found, name)
+    try:
+        module.load_state_dict(_below("module.", tensors))
+        for key, optimizer in optimizers.items():
+            state = _below(f"optimizer.{key}.", tensors)
+            _restore_optimizer(optimizer, state, head["optimizers"][key])
+        return int(head["done"])
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise RunFolderError(
+            f"{name} does not fit the run: {error}. Expected one of the same configuration and "
+            f"plugin versions. Use the run's own config.toml, or train again in a new folder."
+        ) from error
+
+
+def _restore_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], groups: list[dict[str, Any]]
+) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, _, entry = key.partition(".")
+        state.setdefault(int(index), {})[entry] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    for parameter, held in optimizer.state.items():  # a fused step assumes equal layouts
+        fitting = {key: one for key, one in held.items() if one.shape == parameter.shape}
+        held |= {key: torch.empty_like(parameter).copy_(one) for key, one in fitting.items()}
 
 
 def require_format(found: object, what: str) -> None:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fdmo_core.errors import PluginError
 from fdmo_core.interfaces import Loss
 
 
@@ -62,10 +63,20 @@ def classifier_for_loss(classifier: nn.Module, loss: Loss) -> nn.Module:
 
 
 def describe_classifier(classifier: nn.Module) -> dict[str, Any]:
-    """Return what :func:`make_classifier` needs to build one like it, as plain data."""
+    """Return what :func:`make_classifier` needs to build one like it, as plain data.
+
+    Raises:
+        PluginError: It is neither of this module's classifiers, so it could not be built again.
+    """
     if isinstance(classifier, CosineClassifier):
         return {"kind": "cosine", "scale": classifier.scale}
-    return {"kind": "linear"}
+    if isinstance(classifier, LinearClassifier):
+        return {"kind": "linear"}
+    raise PluginError(
+        f"The rebalancer's classifier is a {type(classifier).__name__}. Expected a "
+        f"LinearClassifier or CosineClassifier of fdmo_core.classifier, which a saved run can be "
+        f"built from. Fold what was learned into one of them."
+    )
 
 
 def make_classifier(

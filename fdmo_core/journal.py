@@ -46,7 +46,10 @@ class Journal:
         show: Callable[[Progress], None] = lambda _: None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._file = None if path is None else path.open("a", encoding="utf-8")
+        try:
+            self._file = None if path is None else path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise cannot_write(Path(str(path)), error) from error
         self._show = show
         self._say = say
 

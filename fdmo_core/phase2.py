@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fdmo_core.batches import Batches, scale_pixels
+from fdmo_core.classifier import describe_classifier
 from fdmo_core.config import Run
 from fdmo_core.interfaces import (
     FeatureBatch,
@@ -76,6 +77,9 @@ def start_phase2(
         run: Rebalancer, generator and loss.
         class_counts: Training images per class. Shape ``(C,)``, int64.
         device: Where to train.
+
+    Raises:
+        PluginError: The rebalancer's classifier is none that a saved run can be built from.
     """
     seed = run.core.seed
     loss = run.loss.component(run.loss.config, class_counts=class_counts).to(device)
@@ -95,7 +99,9 @@ def start_phase2(
         rng=rng_for(seed, "phase2-start"),
     )
     with seeded(seed, "phase2-weights"):
-        return run.rebalancer.component(run.rebalancer.config, parts=parts)
+        rebalancer = run.rebalancer.component(run.rebalancer.config, parts=parts)
+    describe_classifier(rebalancer.classifier)  # refuses now what could not be saved afterwards
+    return rebalancer
 
 
 def _make_generator(

@@ -117,7 +117,7 @@ def prepare(sample: Sample, image_size: int) -> PreparedSample:
     letterbox = fit_letterbox(width, height, image_size, box=sample.box)
     rows = slice(letterbox.top, letterbox.top + letterbox.height)
     columns = slice(letterbox.left, letterbox.left + letterbox.width)
-    crop = torch.from_numpy(np.ascontiguousarray(sample.image[rows, columns])).permute(2, 0, 1)
+    crop = torch.from_numpy(sample.image[rows, columns].copy()).permute(2, 0, 1)
     resized = resize(crop, [letterbox.new_height, letterbox.new_width], antialias=True)
     image = torch.zeros(3, image_size, image_size, dtype=torch.uint8)
     top, left = letterbox.offset_y, letterbox.offset_x

@@ -23,6 +23,14 @@ from fdmo_core.model_building import build_model
 from fdmo_core.registry import Registry
 from fdmo_core.samples import Splits
 
+MODEL_KEYS = {
+    "class_names",
+    "class_counts",
+    "landmark_names",
+    "main_classifier",
+    "data_digest",
+    "config",
+}
 PACKAGES = ("fdmo", "torch", "torchvision", "numpy", "safetensors")
 
 
@@ -125,12 +133,19 @@ def load_run(folder: Path, registry: Registry) -> TrainedRun:
     try:
         head = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         tensors = load_file(folder / "model.safetensors")
+        found = head.get("format")
     except Exception as error:  # safetensors raises a type of its own
         raise RunFolderError(
             f"{folder} is not a finished run: {error}. Expected a folder that 'fdmo train' wrote "
             f"to its end, with model.json and model.safetensors. Check the path, or train again."
         ) from error
-    require_format(head.get("format"), f"The model in {folder}")
+    require_format(found, f"The model in {folder}")
+    missing = sorted(MODEL_KEYS - head.keys())
+    if missing:
+        raise RunFolderError(
+            f"{folder / 'model.json'} lacks {', '.join(missing)}. Expected the file as 'fdmo "
+            f"train' wrote it. Train again."
+        )
     run = resolve_run(head["config"], registry)
     class_names = tuple(head["class_names"])
     model = build_model(

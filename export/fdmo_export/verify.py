@@ -35,7 +35,8 @@ class Comparison:
     @property
     def agrees(self) -> bool:
         """Whether no class flips and every output is within the tolerance."""
-        return self.label_flips == 0 and max(self.differences.values()) <= TOLERANCE
+        within = all(value <= TOLERANCE for value in self.differences.values())  # NaN is not
+        return self.label_flips == 0 and within
 
     def as_dict(self) -> dict[str, Any]:
         """Return the comparison as plain data."""

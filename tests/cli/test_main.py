@@ -20,7 +20,14 @@ try:
 finally:
     print("torch" in sys.modules, "fdmo_core" in sys.modules, file=sys.stderr)
 """
-HELP_FOR = ([], ["train"], ["evaluate"], ["plugins"], ["export", "onnx"], ["config", "show"])
+HELP_FOR: tuple[list[str], ...] = (
+    [],
+    ["train"],
+    ["evaluate"],
+    ["plugins"],
+    ["export", "onnx"],
+    ["config", "show"],
+)
 
 
 def installed(*arguments: object) -> subprocess.CompletedProcess[str]:

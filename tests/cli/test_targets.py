@@ -45,5 +45,5 @@ def test_what_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="is not a finished run"):
         open_run(tmp_path, Registry(load_plugins()), torch.device("cpu"))
 
-    with pytest.raises(ExportError, match="is not there. Expected an ONNX file"):
+    with pytest.raises(ExportError, match=r"is not there\. Expected an ONNX file"):
         open_onnx(tmp_path / "model.onnx")

@@ -120,11 +120,11 @@ def test_what_does_not_fit_is_read_at_every_pass() -> None:
     assert split.reads == 60
 
 
-@pytest.mark.parametrize(("count", "fits"), [(1365, True), (1366, False)])
+@pytest.mark.parametrize(("count", "fits"), [(4096, True), (4097, False)])
 def test_images_are_kept_up_to_the_given_memory(count: int, fits: bool) -> None:
-    assert 1365 * 3 * SIZE**2 <= 2**20 < 1366 * 3 * SIZE**2
+    assert 4096 * 3 * SIZE**2 == 3 * 2**20
 
-    assert batches(count, memory_mib=1).fits_memory == fits
+    assert batches(count, memory_mib=3).fits_memory == fits
 
 
 def test_keeping_tells_how_many_images_each_part_has() -> None:

@@ -176,3 +176,27 @@ def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path, found: objec
 
 def test_the_format_of_this_version_is_fine() -> None:
     require_format(FORMAT_VERSION, "Something")
+
+
+def test_a_head_that_is_no_table_is_refused(tmp_path: Path) -> None:
+    save(tmp_path, Players(0))
+    (tmp_path / "phase2.json").write_text("[]")
+
+    assert "cannot be read" in refusal(tmp_path)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    players = Players(0)
+    players.generator = nn.Linear(5, 4)
+    save(tmp_path, players)
+
+    message = refusal(tmp_path)
+
+    assert "does not fit the run" in message
+    assert "size mismatch for generator.weight" in message
+
+
+def test_a_checkpoint_without_an_optimizer_is_refused(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, "phase2", done=3, module=Players(0), optimizers={})
+
+    assert "does not fit the run: 'classifier'" in refusal(tmp_path)

@@ -11,6 +11,7 @@ from fdmo_core.classifier import (
     describe_classifier,
     make_classifier,
 )
+from fdmo_core.errors import PluginError
 from fdmo_core.interfaces import Loss
 from fdmo_core.randomness import rng_for, seeded
 from fdmo_core.testing.toys import ToyLoss, ToyLossConfig
@@ -106,3 +107,14 @@ def test_descriptions_are_plain_data() -> None:
         "kind": "cosine",
         "scale": 30.0,
     }
+
+
+def test_a_classifier_that_could_not_be_built_again_is_refused() -> None:
+    with pytest.raises(PluginError) as caught:
+        describe_classifier(torch.nn.Sequential())
+
+    assert str(caught.value) == (
+        "The rebalancer's classifier is a Sequential. Expected a LinearClassifier or "
+        "CosineClassifier of fdmo_core.classifier, which a saved run can be built from. Fold what "
+        "was learned into one of them."
+    )

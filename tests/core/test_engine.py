@@ -9,12 +9,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fdmo_core.checkpoint import load_checkpoint
 from fdmo_core.config import Run, read_toml, resolve_run
 from fdmo_core.data import open_batches
 from fdmo_core.engine import check_run, evaluate, prepare_images, train
 from fdmo_core.errors import ConfigError
 from fdmo_core.evaluation import model_predictor
 from fdmo_core.journal import Journal, Progress
+from fdmo_core.model_building import build_model
+from fdmo_core.phase1 import start_phase1
 from fdmo_core.registry import Registry
 from fdmo_core.run_folder import create_run_folder, load_run
 from fdmo_core.samples import Splits
@@ -162,6 +165,27 @@ def test_the_saved_model_is_the_one_after_phase_2(
     )
 
     assert again == {"test": {"after": tiny.metrics["test"]["after"]}}
+
+
+def test_before_is_what_phase_1_left(tiny: Trained, tiny_run: MakeRun, tiny_splits: Splits) -> None:
+    run = tiny_run()
+    model = build_model(run, num_classes=12, num_landmarks=8)
+    state = start_phase1(model, run.core.phase1)
+    optimizers = {"all": state.optimizer}
+    load_checkpoint(tiny.folder / "checkpoints", "phase1", module=model, optimizers=optimizers)
+
+    again = evaluate(
+        model_predictor(model, {"before": model.main_classifier}, CPU),
+        {"test": open_batches(tiny_splits, 24, run.core.loading)["test"]},
+        class_names=tiny_splits.class_names,
+        train_counts=tiny_splits.counts("train"),
+        config=run.core.metrics,
+        seed=run.core.seed,
+        journal=Journal(),
+    )
+
+    assert again == {"test": {"before": tiny.metrics["test"]["before"]}}
+    assert tiny.metrics["test"]["before"] != tiny.metrics["test"]["after"]
 
 
 def test_checkpoints_are_those_after_the_last_epochs(tiny: Trained) -> None:

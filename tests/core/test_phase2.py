@@ -200,8 +200,12 @@ def saving(rebalancer: Rebalancer, folder: Path, *, after: int) -> Callable[[int
 def test_a_run_that_goes_on_from_a_checkpoint_equals_the_uninterrupted_one_bit_for_bit(
     tiny_run: MakeRun, prepared: Prepared, tmp_path: Path, loss: str, weights: str
 ) -> None:
-    run = tiny_run(loss={"name": loss}, rebalancer={"epochs": 4}, generator={"weights": weights})
-    whole, resumed = started(run, prepared), started(run, prepared)
+    sections = {
+        "loss": {"name": loss},
+        "rebalancer": {"epochs": 4},
+        "generator": {"weights": weights},
+    }
+    whole, resumed = (started(tiny_run(seed=seed, **sections), prepared) for seed in (0, 1))
     middle = whole.num_steps // 2
     shown: list[Progress] = []
     train_phase2(

@@ -195,3 +195,19 @@ def test_a_plugin_that_is_gone_is_named(tiny_run: MakeRun, saved: Path, registry
 
     with pytest.raises(ConfigError, match=r"loss\.name: Unknown loss 'vanished'\. Registered: "):
         load_run(saved, registry)
+
+
+def test_a_head_that_is_no_table_is_refused(saved: Path, registry: Registry) -> None:
+    (saved / "model.json").write_text("[]")
+
+    assert f"{saved} is not a finished run" in refusal(saved, registry)
+
+
+def test_a_head_that_lacks_entries_is_refused_by_their_names(
+    saved: Path, registry: Registry
+) -> None:
+    head = json.loads((saved / "model.json").read_text())
+    del head["config"], head["class_names"]
+    (saved / "model.json").write_text(json.dumps(head))
+
+    assert "lacks class_names, config. Expected the file" in refusal(saved, registry)

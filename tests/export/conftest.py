@@ -1,0 +1,76 @@
+"""A trained run and its exported file, which the tests of the export share."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from torch import Tensor
+
+from fdmo_core.config import Run
+from fdmo_core.data import some_images
+from fdmo_core.engine import train
+from fdmo_core.journal import Journal
+from fdmo_core.registry import Registry
+from fdmo_core.run_folder import TrainedRun, create_run_folder, load_run
+from fdmo_core.samples import Splits
+from fdmo_export.graph import DeployedClassifier
+from fdmo_export.verify import Comparison
+from fdmo_export.write import export_run
+
+
+@pytest.fixture(scope="session")
+def trained(
+    tiny_run: Callable[..., Run],
+    tiny_splits: Splits,
+    registry: Registry,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> TrainedRun:
+    """The tiny run, read from its folder; no test changes it."""
+    folder = create_run_folder(tmp_path_factory.mktemp("runs") / "run", data="garments")
+    cpu, journal = torch.device("cpu"), Journal()
+    train(tiny_run(), tiny_splits, folder, device=cpu, journal=journal, command="test")
+    return load_run(folder, registry)
+
+
+@pytest.fixture(scope="session")
+def deployed(trained: TrainedRun) -> DeployedClassifier:
+    """Its deployed network."""
+    return DeployedClassifier(trained.model).eval()
+
+
+@pytest.fixture(scope="session")
+def images(trained: TrainedRun, tiny_splits: Splits) -> Tensor:
+    """Images of the run's validation split. Shape ``(21, 3, 24, 24)``, uint8."""
+    found, _ = some_images(tiny_splits, trained.image_size)
+    return found
+
+
+@pytest.fixture(scope="session")
+def exported(
+    trained: TrainedRun, images: Tensor, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[Comparison]]:
+    """The run's exported file, alone with its parity.json, and what was compared."""
+    path = tmp_path_factory.mktemp("exported") / "model.onnx"
+    return path, export_run(trained, images, path, split="val")
+
+
+@pytest.fixture(scope="session")
+def onnx_file(exported: tuple[Path, list[Comparison]]) -> Path:
+    """The exported file; no test changes it."""
+    return exported[0]
+
+
+@pytest.fixture
+def edited(onnx_file: Path, tmp_path: Path) -> Callable[[Callable[[onnx.ModelProto], None]], Path]:
+    """A function that returns a copy of the file with its model changed."""
+
+    def edit(change: Callable[[onnx.ModelProto], None]) -> Path:
+        model = onnx.load(onnx_file)
+        change(model)
+        path = tmp_path / "edited.onnx"
+        onnx.save_model(model, path)
+        return path
+
+    return edit
