@@ -101,18 +101,20 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: The file is missing, too long, or not TOML.
     """
     try:
-        if path.stat().st_size > MAX_CONFIG_BYTES:
+        with path.open("rb") as file:
+            content = file.read(MAX_CONFIG_BYTES + 1)
+        if len(content) > MAX_CONFIG_BYTES:
             raise ConfigError(
-                f"{path} has {path.stat().st_size} bytes. Expected a configuration of at most "
-                f"{MAX_CONFIG_BYTES}. Check that it is the right file."
+                f"{path} has more than {MAX_CONFIG_BYTES} bytes. Expected a configuration, which "
+                f"is shorter. Check that it is the right file."
             )
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(
             f"Cannot read {path}: {error.strerror}. Expected a TOML file. Check the path, or write "
             f"one with 'fdmo config show > run.toml'."
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(
             f"{path} is not TOML: {error}. Expected tables such as [phase1] with key = value. "
             f"Correct the line, or begin with 'fdmo config show'."

@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
+from torch import Tensor
 
 from fdmo_core.checkpoint import FORMAT_VERSION, require_format
 from fdmo_core.classifier import describe_classifier, make_classifier
@@ -147,6 +149,19 @@ def load_run(folder: Path, registry: Registry) -> TrainedRun:
             f"train' wrote it. Train again."
         )
     run = resolve_run(head["config"], registry)
+    try:
+        return _rebuild(folder, run, head, tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise RunFolderError(
+            f"The weights in {folder} do not fit the model that model.json describes: {reason} "
+            f"Expected both from one run. Use the plugin versions that environment.json names."
+        ) from error
+
+
+def _rebuild(
+    folder: Path, run: Run, head: Mapping[str, Any], tensors: dict[str, Tensor]
+) -> TrainedRun:
     class_names = tuple(head["class_names"])
     model = build_model(
         run, num_classes=len(class_names), num_landmarks=len(head["landmark_names"])
@@ -154,13 +169,7 @@ def load_run(folder: Path, registry: Registry) -> TrainedRun:
     model.main_classifier = make_classifier(
         head["main_classifier"], sum(model.stream_dims), len(class_names)
     )
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise RunFolderError(
-            f"The weights in {folder} do not fit the model that model.json describes: {error}. "
-            f"Expected both from one run. Use the plugin versions that environment.json names."
-        ) from error
+    model.load_state_dict(tensors)
     return TrainedRun(
         folder,
         run,

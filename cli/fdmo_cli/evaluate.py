@@ -23,6 +23,7 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate a run folder or an exported file, by default on the data it was trained on."""
+    from fdmo_cli.overrides import require_data_settings
     from fdmo_cli.progress import ProgressBars
     from fdmo_cli.rendering import print_metrics
     from fdmo_cli.session import change_run, choose_device, load_registry
@@ -34,6 +35,7 @@ def evaluate(
     names = tuple(split or ("val", "test"))
     for name in names:
         require_split(name)
+    require_data_settings(set_ or ())
     registry = load_registry()
     chosen_device = choose_device(device)
     is_file = target.is_file() or (target.suffix == ".onnx" and not target.is_dir())

@@ -27,6 +27,7 @@ def onnx(
     as_json: JsonOption = False,
 ) -> None:
     """Write a run as one ONNX file, and prove that it answers as the run does."""
+    from fdmo_cli.overrides import require_data_settings
     from fdmo_cli.session import change_run, load_registry
     from fdmo_core.data import open_data, some_images
     from fdmo_core.run_folder import load_run
@@ -34,6 +35,7 @@ def onnx(
     from fdmo_export.write import export_run
 
     import_onnxruntime()
+    require_data_settings(set_ or ())
     registry = load_registry()
     trained = load_run(run, registry)
     source = change_run(trained.run.as_dict(), registry, data=data, settings=set_)

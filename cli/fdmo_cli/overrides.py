@@ -12,6 +12,8 @@ from fdmo_core.errors import ConfigError
 from fdmo_core.kinds import KIND_OF_SECTION
 from fdmo_core.registry import Registry
 
+DATA_SECTIONS = ("data", "loading", "metrics")  # what may differ after training
+
 
 def override(
     content: Mapping[str, Any],
@@ -110,3 +112,18 @@ def _set(content: dict[str, Any], setting: str) -> None:
         content[keys[0]] = value
     else:
         _table(content, keys[0])[keys[1]] = value
+
+
+def require_data_settings(settings: Iterable[str]) -> None:
+    """Raise a ConfigError for a setting that a finished run cannot follow any more.
+
+    Args:
+        settings: Such as ``data.root=images``.
+    """
+    for setting in settings:
+        section = setting.partition(".")[0]
+        if section not in DATA_SECTIONS:
+            raise ConfigError(
+                f"'--set {setting}' would change a run that is trained already. Expected a "
+                f"setting of: {', '.join(DATA_SECTIONS)}. Leave it out, or train again with it."
+            )

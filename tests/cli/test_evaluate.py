@@ -86,6 +86,16 @@ def test_settings_of_the_metrics_count(fdmo: Command, run_folder: Path) -> None:
     assert found["test"]["top1"] == after_phase2(run_folder)["test"]["top1"]
 
 
+def test_settings_of_training_are_refused(fdmo: Command, run_folder: Path) -> None:
+    result = fdmo("evaluate", run_folder, "--set", "phase1.epochs=3")
+
+    assert result.returncode == 1
+    assert result.stderr == (
+        "Error: '--set phase1.epochs=3' would change a run that is trained already. Expected a "
+        "setting of: data, loading, metrics. Leave it out, or train again with it.\n"
+    )
+
+
 def test_other_data_is_evaluated_and_said_to_be_other(fdmo: Command, run_folder: Path) -> None:
     result = fdmo("evaluate", run_folder, "--json", "--set", "data.test_per_class=3")
 

@@ -306,7 +306,23 @@ def test_a_file_that_is_not_toml_is_refused(tmp_path: Path, content: bytes) -> N
     )
 
 
-def test_a_file_that_is_too_long_is_refused_unread(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbfseed = 4", b"seed = 4\r\n"])
+def test_files_of_other_systems_are_read(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "run.toml"
+    path.write_bytes(content)
+
+    assert read_toml(path) == {"seed": 4}
+
+
+def test_a_file_that_is_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text("seed = " + "[" * 5000)
+
+    with pytest.raises(ConfigError, match="is not TOML"):
+        read_toml(path)
+
+
+def test_a_file_that_is_too_long_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     with path.open("wb") as file:
         file.truncate(MAX_CONFIG_BYTES + 1)
@@ -315,6 +331,6 @@ def test_a_file_that_is_too_long_is_refused_unread(tmp_path: Path) -> None:
         read_toml(path)
 
     assert str(caught.value) == (
-        f"{path} has 1048577 bytes. Expected a configuration of at most 1048576. Check that it is "
-        f"the right file."
+        f"{path} has more than 1048576 bytes. Expected a configuration, which is shorter. Check "
+        f"that it is the right file."
     )

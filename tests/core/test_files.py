@@ -126,3 +126,10 @@ def test_tensors_are_written_whatever_their_layout(tmp_path: Path) -> None:
     for name, tensor in tensors.items():
         np.testing.assert_array_equal(found[name].numpy(), tensor.detach().numpy())
         assert found[name].dtype == tensor.dtype
+
+
+def test_tensors_are_as_readable_as_text(tmp_path: Path) -> None:
+    write_text(tmp_path / "text", "words")
+    write_tensors(tmp_path / "tensors", {"one": torch.zeros(1)})
+
+    assert (tmp_path / "tensors").stat().st_mode == (tmp_path / "text").stat().st_mode

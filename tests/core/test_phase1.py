@@ -231,10 +231,13 @@ def test_a_run_that_goes_on_from_a_checkpoint_equals_the_uninterrupted_one_bit_f
     assert differing(snapshot(whole.model), snapshot(resumed.model)) == []
 
 
-def test_the_seed_decides_order_and_augmentation(tiny_run: MakeRun, batches: Batches) -> None:
+def test_the_seed_decides_order_augmentation_and_dropout(
+    tiny_run: MakeRun, batches: Batches
+) -> None:
     trained: list[dict[str, Tensor]] = []
     for seed in (0, 0, 1):
         state = started(tiny_run())
+        state.model.shape_block.layers.append(nn.Dropout())
         torch.manual_seed(len(trained))  # must not matter
         train(state, batches, tiny_run(), seed=seed)
         trained.append(snapshot(state.model))

@@ -211,3 +211,14 @@ def test_a_head_that_lacks_entries_is_refused_by_their_names(
     (saved / "model.json").write_text(json.dumps(head))
 
     assert "lacks class_names, config. Expected the file" in refusal(saved, registry)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"main_classifier": {}}, {"class_counts": ["a"]}, {"class_names": 3}]
+)
+def test_entries_of_another_form_are_refused(
+    saved: Path, registry: Registry, changes: dict[str, Any]
+) -> None:
+    change_head(saved, **changes)
+
+    assert "do not fit the model that model.json describes" in refusal(saved, registry)
