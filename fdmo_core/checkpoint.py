@@ -36,6 +36,7 @@ def save_checkpoint(
         optimizers: By name.
     """
     tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
+    tensors["done"] = torch.tensor(done)  # in both files, which a kill may leave of two times
     groups: dict[str, Any] = {}
     for name, optimizer in optimizers.items():
         state = optimizer.state_dict()
@@ -73,6 +74,12 @@ def load_checkpoint(
             f"whole. Train again in a new folder."
         ) from error
     require_format(found, name)
+    if head.get("done") != tensors.get("done"):
+        raise RunFolderError(
+            f"{name} is of two times: {phase}.json says {head.get('done')} done, its tensors say "
+            f"{tensors.get('done')}. Expected the same, but the run was killed between the two "
+            f"files. Use an earlier checkpoint, or train again in a new folder."
+        )
     try:
         module.load_state_dict(_below("module.", tensors))
         for key, optimizer in optimizers.items():

@@ -200,3 +200,14 @@ def test_a_checkpoint_without_an_optimizer_is_refused(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, "phase2", done=3, module=Players(0), optimizers={})
 
     assert "does not fit the run: 'classifier'" in refusal(tmp_path)
+
+
+def test_files_of_two_times_are_refused(tmp_path: Path) -> None:
+    save(tmp_path, Players(0), done=1)
+    head = (tmp_path / "phase2.json").read_bytes()
+    save(tmp_path, Players(0), done=2)
+    (tmp_path / "phase2.json").write_bytes(head)
+
+    message = refusal(tmp_path)
+
+    assert "is of two times: phase2.json says 1 done, its tensors say 2." in message

@@ -9,7 +9,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fdmo_core.checkpoint import load_checkpoint
 from fdmo_core.classifier import LinearClassifier
 from fdmo_core.config import Run, read_toml, resolve_run
 from fdmo_core.data import open_batches
@@ -17,8 +16,6 @@ from fdmo_core.engine import check_run, evaluate, prepare_images, train
 from fdmo_core.errors import ConfigError
 from fdmo_core.evaluation import model_predictor
 from fdmo_core.journal import Journal, Progress
-from fdmo_core.model_building import build_model
-from fdmo_core.phase1 import start_phase1
 from fdmo_core.registry import Registry
 from fdmo_core.run_folder import create_run_folder, load_run
 from fdmo_core.samples import Splits
