@@ -25,7 +25,7 @@ class LoadingConfig(Settings):
     memory_mib: int = Field(
         default=2048,
         ge=0,
-        description="Prepared images are kept in memory when a split needs no more than this.",
+        description="Prepared images of a split are kept in memory when they need no more than this.",
     )
 
 
@@ -59,13 +59,13 @@ class _Prepared:
 
     def __init__(self, split: Split, image_size: int) -> None:
         self._split = split
-        self._image_size = image_size
+        self.image_size = image_size
 
     def __len__(self) -> int:
         return len(self._split.labels)
 
     def __getitem__(self, index: int) -> PreparedSample:
-        return prepare(self._split[index], self._image_size)
+        return prepare(self._split[index], self.image_size)
 
 
 @dataclass(frozen=True)
@@ -135,14 +135,15 @@ class Batches:
         """
         if self._kept is not None:
             return
-        parts = []
+        size = self._prepared.image_size
+        images = torch.empty(len(self), 3, size, size, dtype=torch.uint8)
+        landmarks, done = [], 0
         for part in self._read(torch.arange(len(self)), READ_BATCH):
-            parts.append(part)
+            images[done : done + len(part.images)] = part.images
+            landmarks.append(part.landmarks)
+            done += len(part.images)
             yield len(part.images)
-        self._kept = _Kept(
-            torch.cat([part.images for part in parts]),
-            torch.cat([part.landmarks for part in parts]),
-        )
+        self._kept = _Kept(images, torch.cat(landmarks))
 
     @property
     def fits_memory(self) -> bool:

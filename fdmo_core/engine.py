@@ -12,6 +12,7 @@ from fdmo_core.batches import Batches
 from fdmo_core.checkpoint import save_checkpoint
 from fdmo_core.config import Run
 from fdmo_core.data import data_notices, describe_data, open_batches
+from fdmo_core.errors import ConfigError
 from fdmo_core.evaluation import Predict, model_predictor, report_split, tally_split
 from fdmo_core.files import write_json, write_text
 from fdmo_core.journal import Journal
@@ -79,6 +80,8 @@ def train(
         journal=journal,
     )
     dictionary.save(out / "dictionary")
+    sources = [splits.train.source(row) for row in dictionary.sources.tolist()]
+    write_json(out / "dictionary" / "sources.json", sources)
 
     rebalancer = start_phase2(model, dictionary, run, class_counts=class_counts, device=device)
     for notice in rebalancer.notices:
@@ -119,6 +122,19 @@ def check_run(run: Run, splits: Splits) -> None:
     require_shape_target(run.core.phase1, has_target=has_target)
     class_counts = torch.from_numpy(splits.counts("train"))
     run.rebalancer.component.check_counts(run.rebalancer.config, class_counts)
+    model = build_model(
+        run, num_classes=len(class_counts), num_landmarks=len(splits.landmark_names)
+    )
+    size = run.data.config.image_size
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(2, 3, size, size))
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"The network cannot take images of {size} x {size} pixels: {error}. Expected "
+            f"extractors that fit data.image_size. Raise data.image_size, or choose fewer stages "
+            f"in texture_stream and shape_stream."
+        ) from error
 
 
 def prepare_images(batches: dict[str, Batches], journal: Journal) -> None:

@@ -25,6 +25,10 @@ class ShapeError(FdmoError, ValueError):
     """Two tensors, or a tensor and a setting, do not fit together."""
 
 
+class TrainingError(FdmoError):
+    """Training has come to numbers with which it cannot go on."""
+
+
 class RunFolderError(FdmoError):
     """A run folder exists already, is incomplete, or was written by another version."""
 

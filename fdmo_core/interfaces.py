@@ -216,7 +216,7 @@ class FeatureDictionary(ABC):
 
     Rows arrive in any order and in any number of parts. Which rows of a class are kept depends on
     the seed and on the rows' sources alone (see :mod:`fdmo_core.reservoir`), so that parts built
-    apart can be merged into what one pass would have built.
+    apart hold what one pass over all of them would have chosen from.
 
     Args:
         config: An instance of ``config_class``.

@@ -1,6 +1,7 @@
 """What a run tells while it runs: a line in log.jsonl for each step, and the same to the screen."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -8,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from fdmo_core.errors import TrainingError
 from fdmo_core.files import cannot_write
 
 
@@ -67,7 +69,19 @@ class Journal:
                 self._file.close()
 
     def step(self, phase: str, index: int, total: int, terms: Mapping[str, float]) -> None:
-        """Record one step of a phase; ``index`` counts from 0."""
+        """Record one step of a phase; ``index`` counts from 0.
+
+        Raises:
+            TrainingError: A term is infinite or NaN.
+        """
+        wrong = {name: term for name, term in terms.items() if not math.isfinite(term)}
+        if wrong:
+            named = ", ".join(f"{name} is {term}" for name, term in wrong.items())
+            raise TrainingError(
+                f"Step {index} of {phase} diverged: {named}. Expected finite numbers. Lower the "
+                f"learning rate of {phase} (phase1.learning_rate; rebalancer.learning_rate and "
+                f"generator.learning_rate)."
+            )
         self._write({"phase": phase, "step": index, "of": total, **terms})
         self._show(Progress(phase, index + 1, total, dict(terms)))
 

@@ -135,11 +135,12 @@ def train_phase1(
             optimizer.zero_grad(set_to_none=True)
             total.backward()
             optimizer.step()
+            terms = torch.stack([total.detach(), *(loss.detach() for loss in losses.values())])
             journal.step(
                 "phase1",
                 epoch * num_steps + step,
                 (config.shape_epochs + config.epochs) * num_steps,
-                {"sum": total.item(), **{name: loss.item() for name, loss in losses.items()}},
+                dict(zip(("sum", *losses), terms.tolist(), strict=True)),
             )
         after_epoch(epoch + 1)
 

@@ -82,7 +82,8 @@ def start_phase2(
         PluginError: The rebalancer's classifier is none that a saved run can be built from.
     """
     seed = run.core.seed
-    loss = run.loss.component(run.loss.config, class_counts=class_counts).to(device)
+    with seeded(seed, "loss"):
+        loss = run.loss.component(run.loss.config, class_counts=class_counts).to(device)
     make_generator = partial(
         _make_generator,
         run,

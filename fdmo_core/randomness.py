@@ -34,6 +34,7 @@ def seeded(seed: int, *position: str | int) -> Iterator[None]:
 
     Only for what PyTorch draws by itself: the initial weights of a module, and dropout.
     """
-    with torch.random.fork_rng():
+    in_use = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices=in_use):  # a run on the CPU wakes no GPU
         torch.manual_seed(derive_seed(seed, *position))
         yield

@@ -50,8 +50,8 @@ def priorities(seed: int, sources: Tensor) -> Tensor:
 class Reservoir:
     """Collects rows in one pass and holds at most ``max_per_class`` of each class.
 
-    Memory is bounded by twice the cap (and one batch): rows that cannot stay are refused as they
-    arrive, and the others are sorted out whenever they have doubled.
+    Memory is bounded by three times the cap (and one batch): rows that cannot stay are refused as
+    they arrive, and the others are sorted out, into a copy, whenever they have doubled.
 
     Args:
         num_classes: C.
@@ -70,6 +70,8 @@ class Reservoir:
     def offer(self, features: Tensor, labels: Tensor, sources: Tensor) -> None:
         """Take the rows that may stay; shapes as in :class:`HeldRows`, on the CPU."""
         may_stay = priorities(self._seed, sources) <= self._limits[labels]
+        if not may_stay.any():
+            return
         self._parts.append(HeldRows(features[may_stay], labels[may_stay], sources[may_stay]))
         self._num_pending += int(may_stay.sum())
         if self._num_pending > max(self._num_sorted, self._max_per_class):
@@ -83,7 +85,8 @@ class Reservoir:
         return self._parts[0]
 
     def _sort_out(self) -> None:
-        features, labels, sources = (torch.cat(column) for column in zip(*self._parts, strict=True))
+        labels = torch.cat([part.labels for part in self._parts])
+        sources = torch.cat([part.sources for part in self._parts])
         rank = priorities(self._seed, sources)
         kept = []
         for label in labels.unique().tolist():
@@ -93,5 +96,16 @@ class Reservoir:
                 self._limits[label] = rank[rows[-1]]
             kept.append(rows[sources[rows].argsort()])
         order = torch.cat(kept) if kept else torch.empty(0, dtype=torch.int64)
-        self._parts = [HeldRows(features[order], labels[order], sources[order])]
+        self._parts = [HeldRows(self._pick(order), labels[order], sources[order])]
         self._num_sorted, self._num_pending = len(order), 0
+
+    def _pick(self, order: Tensor) -> Tensor:
+        """Return the features of these rows of all parts, without joining the parts first."""
+        first = self._parts[0].features
+        picked = first.new_empty(len(order), first.shape[1])
+        start = 0
+        for part in self._parts:
+            places = ((order >= start) & (order < start + len(part.labels))).nonzero().flatten()
+            picked[places] = part.features[order[places] - start]
+            start += len(part.labels)
+        return picked

@@ -110,6 +110,8 @@ def _set(content: dict[str, Any], setting: str) -> None:
                 f"section.key=value. Write --set {keys[0]}.name={text} to choose a component."
             )
         content[keys[0]] = value
+    elif keys[0] in KIND_OF_SECTION and keys[1] == "name":
+        _choose(content, keys[0], value)
     else:
         _table(content, keys[0])[keys[1]] = value
 
@@ -122,8 +124,8 @@ def require_data_settings(settings: Iterable[str]) -> None:
     """
     for setting in settings:
         section = setting.partition(".")[0]
-        if section not in DATA_SECTIONS:
+        if section not in DATA_SECTIONS or setting.startswith("data.image_size"):
             raise ConfigError(
                 f"'--set {setting}' would change a run that is trained already. Expected a "
-                f"setting of: {', '.join(DATA_SECTIONS)}. Leave it out, or train again with it."
+                f"setting of: {', '.join(DATA_SECTIONS)} (not data.image_size). Leave it out, or train again with it."
             )

@@ -41,19 +41,19 @@ def export_run(trained: TrainedRun, images: Tensor, path: Path, *, split: str) -
         What was compared.
 
     Raises:
-        ExportError: The network does not fit into one file, or the file disagrees with it.
+        ExportError: The network does not fit into one file or cannot be traced, or the file
+            disagrees with it.
         RunFolderError: The file cannot be written.
     """
     deployed = DeployedClassifier(trained.model.cpu()).eval()
     require_size(deployed)
     make_room(path)
     with replacing(path) as temporary:
-        model = _trace(deployed, images)
+        model = _checked_trace(deployed, images)
         metadata = describe_model(trained)
         entry = model.metadata_props.add()
         entry.key, entry.value = METADATA_KEY, json.dumps(metadata, ensure_ascii=False)
         onnx.save_model(model, temporary)
-        onnx.checker.check_model(temporary, full_check=True)
         comparisons = compare(deployed, temporary, images)
         require_agreement(comparisons)
     parity = {"split": split, "comparisons": [one.as_dict() for one in comparisons]}
@@ -89,6 +89,20 @@ def require_size(deployed: DeployedClassifier) -> None:
             f"most that one ONNX file can hold. Choose smaller extractors or a smaller "
             f"model.feature_ratio."
         )
+
+
+def _checked_trace(deployed: DeployedClassifier, images: Tensor) -> onnx.ModelProto:
+    try:
+        model = _trace(deployed, images)
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:  # the exporter's many types, raised by whatever an extractor does
+        reason = str(error).strip().partition("\n")[0]
+        raise ExportError(
+            f"The network cannot be written as ONNX: {type(error).__name__}: {reason} Expected "
+            f"extractors without branches that depend on the values of images. Change the "
+            f"extractor, or choose another one."
+        ) from error
+    return model
 
 
 def _trace(deployed: DeployedClassifier, images: Tensor) -> onnx.ModelProto:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fdmo_core import ArtificialFeatures, ComponentConfig, DrawnFeatures, FeatureGenerator, Game
 from fdmo_core.combination import convex_combination
+from fdmo_core.imbalance import majority_class
 from fdmo_core.settings import AdamBetas
 from fdmo_plugins.convexgan.discriminator import Discriminator
 from fdmo_plugins.convexgan.objectives import (
@@ -181,7 +182,7 @@ class ConvexGan(FeatureGenerator):
         self.network.train()
         features = self(labels, drawn, game.rng).features  # lines 13-14
         self.network.eval()
-        left_out = None if self.config.deceive_majority else int(game.class_counts.argmax())
+        left_out = None if self.config.deceive_majority else majority_class(game.class_counts)
         deception = deception_objective(
             game.classifier(features), labels, majority_class=left_out
         )  # line 15

@@ -1,5 +1,6 @@
 """The least-squares objectives of the game: Eq. (4) and Eq. (5)."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -44,7 +45,8 @@ def deception_objective(
     target = 1 - F.one_hot(labels, logits.shape[1]).to(probabilities.dtype)  # (B, C)
     errors = (target - probabilities).square()
     if majority_class is not None:
-        errors = errors * (labels.new_tensor(range(logits.shape[1])) != majority_class)
+        classes = torch.arange(logits.shape[1], device=logits.device)
+        errors = errors * (classes != majority_class)
     return errors.sum(dim=1).mean()
 
 

@@ -1,4 +1,4 @@
-"""Losses for training the classifiers and for fine-tuning the main classifier."""
+"""Losses for fine-tuning the main classifier."""
 
 from collections.abc import Callable
 

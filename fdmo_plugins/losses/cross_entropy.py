@@ -1,4 +1,4 @@
-"""Cross-entropy: the loss of phase 1, which weighs every image alike."""
+"""Cross-entropy, which weighs every feature alike."""
 
 from typing import ClassVar, Literal
 

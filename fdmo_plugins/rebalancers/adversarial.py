@@ -64,8 +64,9 @@ class AdversarialRebalancer(Rebalancer):
         self._class_counts = parts.class_counts
         held = parts.dictionary.class_sizes
         self._real_prior = (held > 0).float()  # line 4
-        self._artificial_prior = generation_probabilities(parts.class_counts)  # line 11
-        self._artificial_prior = self._artificial_prior * self._real_prior
+        if config.epochs > 0:
+            lacking = generation_probabilities(parts.class_counts)  # line 11
+            self._artificial_prior = lacking * self._real_prior
         self._optimizer = torch.optim.Adam(
             self.main_classifier.parameters(), lr=config.learning_rate, fused=True
         )

@@ -92,7 +92,8 @@ def test_settings_of_training_are_refused(fdmo: Command, run_folder: Path) -> No
     assert result.returncode == 1
     assert result.stderr == (
         "Error: '--set phase1.epochs=3' would change a run that is trained already. Expected a "
-        "setting of: data, loading, metrics. Leave it out, or train again with it.\n"
+        "setting of: data, loading, metrics (not data.image_size). Leave it out, or train again "
+        "with it.\n"
     )
 
 
