@@ -25,7 +25,7 @@ class LoadingConfig(Settings):
     memory_mib: int = Field(
         default=2048,
         ge=0,
-        description="Prepared images of a split are kept in memory when they need no more than this.",
+        description="Prepared images of a split are kept in memory if they need no more than this.",
     )
 
 

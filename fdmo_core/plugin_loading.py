@@ -141,8 +141,7 @@ def _components_of(
         manager.register(candidate.module(), candidate.name)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        hooks = ", ".join(kind.hook for kind in KINDS)
-        raise PluginError(f"{error} Expected hooks among: {hooks}.") from error
+        raise PluginError(f"{error}. Expected hooks among: {_hook_names()}.") from error
     found: dict[str, LoadedComponent] = {}
     for kind in KINDS:
         classes: list[type[Any]] = []
@@ -160,7 +159,17 @@ def _components_of(
             found[name] = LoadedComponent(
                 name, kind, component, candidate.distribution, candidate.version
             )
+    if not found:
+        raise PluginError(
+            f"It registers no component. Expected at least one function marked with hookimpl in "
+            f"the module of the entry point, named as one of: {_hook_names()}. Add it, or correct "
+            f"the entry point."
+        )
     return found
+
+
+def _hook_names() -> str:
+    return ", ".join(kind.hook for kind in KINDS)
 
 
 def _checked_name(component: type[Any], kind: Kind) -> str:

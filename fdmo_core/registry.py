@@ -79,7 +79,7 @@ class Registry:
         names = [one.name for one in known]
         close = get_close_matches(name, names, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
-        failed = "".join(f" {failure}." for failure in self.failures)
+        failed = "".join(f" {str(failure).rstrip('.')}." for failure in self.failures)
         return (
             f"Unknown {what} '{name}'. Registered: {', '.join(names) or 'none'}.{hint} If a "
             f"plugin supplies it, check that 'fdmo plugins' lists that plugin.{failed}"

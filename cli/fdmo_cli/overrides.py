@@ -42,8 +42,15 @@ def override(
             ``section.key=value``.
     """
     changed: dict[str, Any] = deepcopy(dict(content))
+    chosen: dict[str, str] = {}
     for name in plugins:
-        for section in registry.find(name).kind.sections:
+        kind = registry.find(name).kind
+        if chosen.setdefault(kind.name, name) != name:
+            raise ConfigError(
+                f"--plugin names two components of the kind {kind.name}: '{chosen[kind.name]}' and "
+                f"'{name}'. Expected one of each kind. Leave one out."
+            )
+        for section in kind.sections:
             _choose(changed, section, name)
     if data is not None:
         _choose_data(changed, registry, data)
@@ -69,7 +76,7 @@ def _choose_data(content: dict[str, Any], registry: Registry, data: str) -> None
     else:
         close = get_close_matches(data, names, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
-        failed = "".join(f" {failure}." for failure in registry.failures)
+        failed = "".join(f" {str(failure).rstrip('.')}." for failure in registry.failures)
         raise ConfigError(
             f"'{data}' is neither a folder nor a data set. Expected a folder with one folder a "
             f"class, or one of: {', '.join(names)}.{hint} Correct --data.{failed}"
@@ -127,5 +134,6 @@ def require_data_settings(settings: Iterable[str]) -> None:
         if section not in DATA_SECTIONS or setting.startswith("data.image_size"):
             raise ConfigError(
                 f"'--set {setting}' would change a run that is trained already. Expected a "
-                f"setting of: {', '.join(DATA_SECTIONS)} (not data.image_size). Leave it out, or train again with it."
+                f"setting of: {', '.join(DATA_SECTIONS)} (not data.image_size). Leave it out, or "
+                f"train again with it."
             )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fdmo_cli.overrides import override
+from fdmo_cli.overrides import override, require_data_settings
 from fdmo_core.errors import ConfigError, UnknownComponentError
 from fdmo_core.plugin_loading import load_plugins
 from fdmo_core.registry import Registry
@@ -76,12 +76,6 @@ def test_the_default_component_keeps_the_options_of_a_section_without_a_name(
     changed = change({"loss": {"max_margin": 0.3}}, plugins=["ldam"])
 
     assert changed == {"loss": {"name": "ldam", "max_margin": 0.3}}
-
-
-def test_of_two_components_of_a_kind_the_last_counts(
-    change: Callable[..., dict[str, Any]],
-) -> None:
-    assert change(plugins=["focal", "ldam"])["loss"] == {"name": "ldam"}
 
 
 def test_the_configuration_that_is_changed_stays_as_it_was(
@@ -207,3 +201,28 @@ def test_a_section_that_is_no_table_cannot_be_changed(
         change({"loss": [1]}, **changes)
 
     assert str(caught.value) == ("'loss' is [1]. Expected a table of settings. Write it as [loss].")
+
+
+def test_two_components_of_one_kind_are_refused(change: Callable[..., dict[str, Any]]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        change(plugins=["focal", "convexgan", "ldam"])
+
+    assert str(caught.value) == (
+        "--plugin names two components of the kind loss: 'focal' and 'ldam'. Expected one of each "
+        "kind. Leave one out."
+    )
+
+
+def test_setting_a_name_drops_the_options_of_the_component_before(
+    change: Callable[..., dict[str, Any]],
+) -> None:
+    content = {"loss": {"name": "ldam", "scale": 20.0}}
+
+    assert change(content, settings=["loss.name=focal"]) == {"loss": {"name": "focal"}}
+
+
+def test_the_image_size_of_a_trained_run_cannot_be_set() -> None:
+    require_data_settings(["data.root=images", "loading.workers=2", "metrics.top_k=3"])
+
+    with pytest.raises(ConfigError, match=r"'--set data\.image_size=17' would change a run that"):
+        require_data_settings(["data.image_size=17"])

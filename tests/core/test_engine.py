@@ -72,6 +72,7 @@ def test_a_run_folder_has_every_file_and_no_other(tiny: Trained) -> None:
         "data.json",
         "dictionary/features.safetensors",
         "dictionary/manifest.json",
+        "dictionary/sources.json",
         "environment.json",
         "log.jsonl",
         "metrics.json",
@@ -278,3 +279,20 @@ def test_balanced_data_is_refused_before_the_run(tiny_run: MakeRun, tiny_splits:
 
     with pytest.raises(ConfigError, match="All 12 classes have 4 training images"):
         check_run(tiny_run(), balanced)
+
+
+def test_images_too_small_for_the_network_are_refused_before_the_run(
+    tiny_run: MakeRun, tiny_splits: Splits
+) -> None:
+    run = tiny_run(texture_stream={"channels": [4] * 7})
+
+    with pytest.raises(ConfigError, match=r"cannot take images of 24 x 24 pixels: .* Raise data\."):
+        check_run(run, tiny_splits)
+
+
+def test_balanced_data_may_be_trained_without_phase_2(
+    tiny_run: MakeRun, tiny_splits: Splits
+) -> None:
+    balanced = replace(tiny_splits, train=other_pictures("train", 4))
+
+    check_run(tiny_run(rebalancer={"epochs": 0}), balanced)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fdmo_core.errors import RunFolderError
+from fdmo_core.errors import RunFolderError, TrainingError
 from fdmo_core.journal import Journal, Progress
 
 
@@ -97,3 +97,13 @@ def test_a_full_disk_is_one_message() -> None:
         "Cannot write /dev/full: No space left on device. Expected a writable folder with enough "
         "free space. Free some space or choose another folder with --out."
     )
+
+
+def test_a_step_that_diverged_stops_the_run_and_names_the_term(tmp_path: Path) -> None:
+    with (
+        Journal(tmp_path / "log.jsonl") as journal,
+        pytest.raises(TrainingError, match=r"Step 3 of phase1 diverged: main is nan\. Expected"),
+    ):
+        journal.step("phase1", 3, 5, {"sum": 1.0, "main": float("nan")})
+
+    assert (tmp_path / "log.jsonl").read_text() == ""

@@ -65,6 +65,11 @@ BROKEN = {
         swapped("(register)", "(registrar)"),
         f"Plugin 'entry' for hook 'register_losses' ... registrar ... among: {HOOKS}.",
     ),
+    "registers_nothing": (
+        swapped("@hookimpl\n", ""),
+        f"It registers no component. Expected at least one function marked with hookimpl in the "
+        f"module of the entry point, named as one of: {HOOKS}. Add it, or correct the entry point.",
+    ),
     "repeats": (
         LOSS.format(name="focal"),
         "loss 'focal' (repeats.Mine) has the name of a loss of fdmo "
