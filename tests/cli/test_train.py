@@ -13,7 +13,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 FILES = {
     *("config.toml", "environment.json", "data.json", "log.jsonl", "metrics.json"),
     *("model.json", "model.safetensors"),
-    *("dictionary/features.safetensors", "dictionary/manifest.json"),
+    *(f"dictionary/{name}" for name in ("features.safetensors", "manifest.json", "sources.json")),
     *(
         f"checkpoints/{phase}.{kind}"
         for phase in ("phase1", "phase2")
