@@ -5,6 +5,7 @@ tables. The second finds each component by its name and checks the rest of its s
 component's own config class, so a plugin's options are checked like built-in ones.
 """
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from fdmo_core.metrics import MetricsConfig
 from fdmo_core.model import ModelConfig
 from fdmo_core.phase1 import Phase1Config
 from fdmo_core.registry import Registry, Resolved
-from fdmo_core.settings import Settings
+from fdmo_core.settings import Settings, read_settings
 
 MAX_CONFIG_BYTES = 2**20  # a config is a page of text; anything longer is not one
 
@@ -131,14 +132,15 @@ def resolve_run(content: Mapping[str, Any], registry: Registry) -> Run:
     Raises:
         ConfigError: One or more settings are wrong; a line for each.
     """
+    _require_text(content)
     problems: list[str] = []
     try:
-        core = RunConfig.model_validate(dict(content))
+        core = read_settings(RunConfig, content)
     except ValidationError as error:
         problems += describe_problems(error, RunConfig)
         bad = {str(problem["loc"][0]) for problem in error.errors()}
-        core = RunConfig.model_validate(
-            {key: part for key, part in content.items() if key not in bad}
+        core = read_settings(
+            RunConfig, {key: part for key, part in content.items() if key not in bad}
         )
     named = {  # a section without a name is for the default component
         section: RunConfig.model_fields[section].default | getattr(core, section)
@@ -155,15 +157,13 @@ def resolve_run(content: Mapping[str, Any], registry: Registry) -> Run:
             problems += describe_problems(error, options, section)
     if problems:
         raise ConfigError("The configuration is invalid:\n  " + "\n  ".join(problems))
-    run = Run(core=core, **resolved)
-    _require_text(run)
-    return run
+    return Run(core=core, **resolved)
 
 
-def _require_text(run: Run) -> None:
-    """Raise a ConfigError if the configuration cannot be written as a TOML file."""
+def _require_text(content: Mapping[str, Any]) -> None:
+    """Raise a ConfigError if the configuration could not be written as a TOML file."""
     try:
-        run.as_toml().encode()
+        json.dumps(content, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError as error:
         raise ConfigError(
             f"A setting is not text: {error.object[error.start - 20 : error.end]!r}. Expected "
@@ -183,9 +183,8 @@ def describe_problems(
         if problem["type"] == "extra_forbidden":
             close = get_close_matches(path[-1], _keys(config_class, problem["loc"][:-1]), n=1)
             hint = f"; did you mean '{close[0]}'?" if close else ""
-        lines.append(
-            f"{'.'.join(path) or 'value'}: {problem['msg']} (got {problem['input']!r}){hint}"
-        )
+        message = problem["msg"].replace("an object", "a table of settings")
+        lines.append(f"{'.'.join(path) or 'value'}: {message} (got {problem['input']!r}){hint}")
     return lines
 
 

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 from fdmo_core.errors import UnknownComponentError
 from fdmo_core.kinds import KIND_OF_INTERFACE, Kind
 from fdmo_core.plugin_loading import LoadedComponent, LoadedPlugins
+from fdmo_core.settings import read_settings
 
 ComponentT = TypeVar("ComponentT")
 
@@ -72,7 +73,7 @@ class Registry:
         found = self._components.get(name)
         if found is None or found.kind is not kind:
             raise UnknownComponentError(self._unknown(name, kind.name, self.components(kind)))
-        config = found.component.config_class.model_validate(dict(section))
+        config = read_settings(found.component.config_class, section)
         return Resolved(found.component, config, found)
 
     def _unknown(self, name: str, what: str, known: list[LoadedComponent]) -> str:
