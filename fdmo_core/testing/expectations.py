@@ -1,7 +1,7 @@
 """How a check states what it expects, and what the checks of all kinds have in common."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -163,3 +163,28 @@ def expect_terms(terms: Mapping[str, float], *, read: str) -> None:
         if not (isinstance(name, str) and isinstance(value, float) and np.isfinite(value))
     }
     expect(not odd, f"The terms {odd!r} are not finite floats by name. Expected such.", read=read)
+
+
+def expect_all_changed(module: nn.Module, before: Mapping[str, Any], *, by: str, read: str) -> None:
+    """Check that each trainable parameter differs from what :func:`snapshot` found before."""
+    changed = differing(before, snapshot(module))
+    still = [
+        name
+        for name, weight in module.named_parameters()
+        if weight.requires_grad and name not in changed
+    ]
+    expect(
+        not still,
+        f"{by} do not change {', '.join(still)}. Expected a gradient for everything trainable; "
+        f"set requires_grad to False on what is not learned.",
+        read=read,
+    )
+
+
+def without_gradient(named: Iterable[tuple[str, Tensor]]) -> list[str]:
+    """Return the names of what should have a gradient and has none, or only zeros."""
+    return [
+        name
+        for name, weight in named
+        if weight.requires_grad and (weight.grad is None or not weight.grad.any())
+    ]

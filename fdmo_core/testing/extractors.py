@@ -16,6 +16,7 @@ from fdmo_core.testing.expectations import (
     expect_no_global_randomness,
     expect_tensor,
     snapshot,
+    without_gradient,
 )
 
 READ = "Extractor"
@@ -89,11 +90,7 @@ def check_gradients_reach_what_is_learned(component: type[Any], config: Any) -> 
     """In training mode every parameter behind the frozen prefix has a gradient."""
     extractor = _in_training(_extractor(component, config))
     _backward(extractor, _images(4))
-    left_out = [
-        name
-        for name, weight in extractor.named_parameters()
-        if weight.requires_grad and (weight.grad is None or not weight.grad.any())
-    ]
+    left_out = without_gradient(extractor.named_parameters())
     expect(
         not left_out,
         f"No gradient reaches {', '.join(left_out)}. Expected one for every parameter behind the "

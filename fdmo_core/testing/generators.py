@@ -21,6 +21,7 @@ from fdmo_core.testing.expectations import (
     built,
     differing,
     expect,
+    expect_all_changed,
     expect_built,
     expect_no_global_randomness,
     expect_optimized,
@@ -166,18 +167,7 @@ def check_everything_trainable_learns(component: type[Any], config: Any) -> None
     expect_optimized(generator, generator.optimizers(), read="FeatureGenerator.optimizers")
     before = snapshot(generator)
     _updated(generator, range(STEPS))
-    changed = differing(before, snapshot(generator))
-    still = [
-        name
-        for name, weight in generator.named_parameters()
-        if weight.requires_grad and name not in changed
-    ]
-    expect(
-        not still,
-        f"{STEPS} updates do not change {', '.join(still)}. Expected a gradient for everything "
-        f"trainable; set requires_grad to False on what is not learned.",
-        read=UPDATE,
-    )
+    expect_all_changed(generator, before, by=f"{STEPS} updates", read=UPDATE)
 
 
 def check_goes_on_where_it_was(component: type[Any], config: Any) -> None:

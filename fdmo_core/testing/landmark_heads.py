@@ -17,6 +17,7 @@ from fdmo_core.testing.expectations import (
     expect_no_global_randomness,
     expect_tensor,
     snapshot,
+    without_gradient,
 )
 
 FORWARD, LOSSES = "LandmarkHead.forward", "LandmarkHead.losses"
@@ -115,11 +116,7 @@ def check_gradients_reach_what_is_learned(component: type[Any], config: Any) -> 
     head, maps = _head(component, config).train(), _maps(4).requires_grad_()
     terms = head.losses(head(maps), _landmarks(4, Visibility.VISIBLE))
     torch.stack(list(terms.values())).sum().backward()
-    left_out = [
-        name
-        for name, weight in [("the conv maps", maps), *head.named_parameters()]
-        if weight.requires_grad and (weight.grad is None or not weight.grad.any())
-    ]
+    left_out = without_gradient([("the conv maps", maps), *head.named_parameters()])
     expect(
         not left_out,
         f"No gradient reaches {', '.join(left_out)}. Expected one from the losses of visible "
