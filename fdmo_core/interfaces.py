@@ -19,7 +19,7 @@ the run, so that a resumed run draws what the uninterrupted one would have drawn
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -28,6 +28,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from fdmo_core.errors import ConfigError
 from fdmo_core.samples import Splits
 from fdmo_core.settings import Settings
 
@@ -72,13 +73,34 @@ class Dataset(ABC):
             DataError: The source is missing, empty, or broken beyond what the config allows.
         """
 
+    @classmethod
+    def write_lookalike(cls, folder: Path, *, num_images: int, seed: int) -> None:
+        """Write drawn images with annotations, in the very format that :meth:`load` reads.
+
+        For data that cannot be handed on: whoever has no licence can still try all that is done
+        with it. A data set without a look-alike inherits this.
+
+        Args:
+            folder: An existing, empty folder.
+            num_images: How many images, over all splits.
+            seed: Decides what is drawn.
+
+        Raises:
+            ConfigError: The data set has none.
+        """
+        raise ConfigError(
+            f"{cls.__name__} has no look-alike. Expected a data set that can draw one. Use the "
+            f"data set's own files."
+        )
+
 
 class Extractor(nn.Module, ABC):
     """Turns images into a conv map, by stages that are applied one after the other.
 
     The stages up to ``num_frozen_stages`` are the *frozen prefix*: the engine keeps them in
     evaluation mode and without gradients, and may therefore compute their output once per image.
-    Normalisation of the pixels belongs into the first stage.
+    Normalisation of the pixels belongs into the first stage. Where two streams begin with frozen
+    stages of one structure and equal weights, the engine runs these once for both.
 
     Attributes:
         out_channels: M, channels of the conv map.
@@ -95,6 +117,16 @@ class Extractor(nn.Module, ABC):
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.config = config
+
+    def load_initial_weights(self) -> None:
+        """Load the weights that training starts from, where they come from elsewhere.
+
+        The engine calls it once, before phase 1, never when it builds a trained network again;
+        the constructor makes random weights and reads no file.
+
+        Raises:
+            ConfigError: The weights cannot be had; the message says where to put a file.
+        """
 
     @property
     @abstractmethod
@@ -275,6 +307,14 @@ class FeatureDictionary(ABC):
             labels: Classes to draw for, each with at least one row. Shape ``(B,)``, int64.
             samples_per_class: S.
             rng: Source of randomness, on the CPU.
+        """
+
+    @abstractmethod
+    def rows(self) -> Iterator["FeatureBatch"]:
+        """Yield all rows that are held, on the CPU, in parts of bounded size.
+
+        A dictionary that is built from the rows of others, which saw a part of the data each,
+        holds what one that saw all of it would hold.
         """
 
     @abstractmethod

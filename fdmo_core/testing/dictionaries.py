@@ -179,6 +179,26 @@ def check_repeats_itself(component: type[Any], config: Any) -> None:
     )
 
 
+def check_is_built_from_the_rows_of_others(component: type[Any], config: Any) -> None:
+    """Two that saw a half each, merged by their rows, hold what one that saw all would hold."""
+    capped, given = _capped(config), toy_features(SIZES)
+    halves = [_empty(component, capped), _empty(component, capped)]
+    for index, half in enumerate(halves):
+        half.build([FeatureBatch(*(column[index::2] for column in given))])
+    merged = _empty(component, capped)
+    merged.build(part for half in halves for part in half.rows())
+    expect(
+        _equal(
+            _draw(merged, samples_per_class=4),
+            _draw(_dictionary(component, capped), samples_per_class=4),
+        ),
+        "A dictionary that is built from the rows of two others, which saw one half of the data "
+        "each, draws other rows than one that saw all. Expected the same: processes share the "
+        "work that way.",
+        read="FeatureDictionary.rows",
+    )
+
+
 def check_saves_and_loads(component: type[Any], config: Any) -> None:
     """What was saved is loaded again, bit for bit; a damaged or another run's is refused."""
     dictionary = _dictionary(component, config)
@@ -273,5 +293,6 @@ CHECKS: tuple[Check, ...] = (
     check_gives_real_features,
     check_every_row_can_be_drawn,
     check_repeats_itself,
+    check_is_built_from_the_rows_of_others,
     check_saves_and_loads,
 )

@@ -1,6 +1,6 @@
 """Small, correct components that the checks put beside the component under check."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -76,6 +76,10 @@ class ToyDictionary(FeatureDictionary):
                 f"fdmo_core.FeatureDictionary.draw."
             )
         return own[torch.randperm(len(own), generator=rng)]
+
+    def rows(self) -> Iterator[FeatureBatch]:
+        """Yield all rows; see :meth:`FeatureDictionary.rows`."""
+        yield FeatureBatch(self.store.cpu(), self._labels, self._sources)
 
     def to(self, device: torch.device) -> None:
         """Move the features; see :meth:`FeatureDictionary.to`."""

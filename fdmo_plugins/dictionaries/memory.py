@@ -1,7 +1,7 @@
 """A feature dictionary that is held in memory as one tensor."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -17,6 +17,7 @@ from fdmo_core.reservoir import HeldRows, Reservoir
 
 FEATURES_FILE = "features.safetensors"
 MANIFEST_FILE = "manifest.json"
+ROWS_A_PART = 4096
 
 
 class MemoryDictionaryConfig(ComponentConfig):
@@ -85,6 +86,12 @@ class MemoryDictionary(FeatureDictionary):
             mask[line, : len(drawn)] = True
         device = self._store.device
         return DrawnFeatures(self._store, rows.to(device), mask.to(device), groups.to(device))
+
+    def rows(self) -> Iterator[FeatureBatch]:
+        """Yield all rows; see :meth:`FeatureDictionary.rows`."""
+        labels = torch.arange(self.num_classes).repeat_interleave(self._class_sizes)
+        for part in torch.arange(len(labels)).split(ROWS_A_PART):
+            yield FeatureBatch(self._store[part].cpu(), labels[part], self._sources[part])
 
     def to(self, device: torch.device) -> None:
         """Move the store; see :meth:`FeatureDictionary.to`."""

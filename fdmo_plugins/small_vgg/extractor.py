@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar, Literal, Self
 
-import torch
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
-from torch import Tensor, nn
+from torch import nn
 
 from fdmo_core import ComponentConfig, ConfigError, Extractor
+from fdmo_core.normalization import Normalize
 
 
 class SmallVggConfig(ComponentConfig):
@@ -37,30 +37,6 @@ class SmallVggConfig(ComponentConfig):
                 f"stages. Expected at most as many. Lower freeze_stages or lengthen channels."
             )
         return self
-
-
-class Normalize(nn.Module):
-    """Shifts and scales the colours of an image.
-
-    Mean and deviation are saved with the weights, so that whoever compares two extractors by
-    their weights compares these too.
-
-    Args:
-        mean: Subtracted from red, green, blue.
-        std: What red, green, blue are then divided by.
-    """
-
-    mean: Tensor  # (3, 1, 1)
-    std: Tensor  # (3, 1, 1)
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the normalised images; shapes ``(B, 3, H, W)``."""
-        return (images - self.mean) / self.std
 
 
 def conv_stage(in_channels: int, out_channels: int, *, num_convs: int, pool: bool) -> nn.Sequential:

@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,12 @@ class DrawsGlobally(MemoryDictionary):
         return super().sample(labels, torch.default_generator)
 
 
+class NumbersRowsAnew(MemoryDictionary):
+    def rows(self) -> Iterator[FeatureBatch]:
+        for part in super().rows():
+            yield part._replace(sources=torch.arange(len(part.sources)))
+
+
 class ForgetsSources(MemoryDictionary):
     def load(self, folder: Path) -> None:
         super().load(folder)
@@ -133,6 +139,7 @@ BROKEN: list[tuple[type[Any], Check, str]] = [
     (DrawsTheSameAlways, kit.check_every_row_can_be_drawn, "rows never come up"),
     (SamplesTheSameAlways, kit.check_every_row_can_be_drawn, "with 30 rows show 1 of them"),
     (DrawsGlobally, kit.check_repeats_itself, "global random generator of torch"),
+    (NumbersRowsAnew, kit.check_is_built_from_the_rows_of_others, "draws other rows than one"),
     (ForgetsSources, kit.check_saves_and_loads, "names other sources"),
     (LoadsAnything, kit.check_saves_and_loads, "'num_classes': 5.* goes unnoticed"),
 ]
