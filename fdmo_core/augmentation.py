@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -37,52 +38,30 @@ class AugmentationConfig(Settings):
         )
 
 
-def augment(
-    images: Tensor,
-    landmarks: Tensor,
-    config: AugmentationConfig,
-    *,
-    mirrored_landmarks: Sequence[tuple[int, int]],
-    rng: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """Return changed images with their landmarks; each image is changed in its own way.
+class Changes(NamedTuple):
+    """How each image of a batch is changed.
 
-    Landmarks move with the image; those that leave it become truncated. In a mirrored image the
-    paired landmarks change places.
-
-    Args:
-        images: Values in [0, 1]. Shape ``(B, 3, H, W)`` with H = W, float32.
-        landmarks: x, y in pixels and a Visibility. Shape ``(B, K, 3)``, float32; K may be 0.
-        config: How far.
-        mirrored_landmarks: Pairs of landmarks that a mirror exchanges.
-        rng: Source of randomness, on the CPU.
+    Attributes:
+        turned: Turn, zoom and mirror of positions in half image sides. Shape ``(B, 2, 2)``.
+        shift: In half image sides. Shape ``(B, 2)``.
+        is_mirrored: Shape ``(B,)``, bool.
+        contrast: Factor of the distance from the image's mean. Shape ``(B,)``.
+        brightness: Added afterwards. Shape ``(B,)``.
     """
-    if not config.any():
-        return images, landmarks
-    size, device = images.shape[-1], images.device
-    turned, shift, is_mirrored = _draw_geometry(len(images), config, rng)
-    inverse = torch.linalg.inv(turned)
-    theta = torch.cat([inverse, -inverse @ shift.unsqueeze(2)], dim=2)  # (B, 2, 3), to the source
-    grid = F.affine_grid(theta.to(device), list(images.shape), align_corners=False)
-    images = F.grid_sample(images, grid, align_corners=False)
-    images = _relight(images, config, rng)
-    moved = _move(landmarks, turned.to(device), shift.to(device), size)
-    for left, right in mirrored_landmarks:
-        swapped = moved[:, [right, left]]
-        moved[:, [left, right]] = torch.where(
-            is_mirrored.to(device)[:, None, None], swapped, moved[:, [left, right]]
-        )
-    return images, moved
+
+    turned: Tensor
+    shift: Tensor
+    is_mirrored: Tensor
+    contrast: Tensor
+    brightness: Tensor
+
+    def of(self, images: slice) -> "Changes":
+        """Return the changes of some of the images."""
+        return Changes(*(column[images] for column in self))
 
 
-def _uniform(count: int, largest: float, rng: torch.Generator) -> Tensor:
-    return (2 * torch.rand(count, generator=rng) - 1) * largest
-
-
-def _draw_geometry(
-    count: int, config: AugmentationConfig, rng: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return matrices (B, 2, 2), shifts (B, 2) in half image sides, and who is mirrored (B,)."""
+def draw_changes(count: int, config: AugmentationConfig, rng: torch.Generator) -> Changes:
+    """Return how each of a number of images is to be changed, on the CPU."""
     angle = _uniform(count, math.radians(config.rotation), rng)
     scale = 1 + _uniform(count, config.zoom, rng)
     is_mirrored = (torch.rand(count, generator=rng) < 0.5) & config.mirror
@@ -92,15 +71,49 @@ def _draw_geometry(
     cosine, sine = scale * angle.cos(), scale * angle.sin()
     sign = 1 - 2 * is_mirrored.float()
     rows = [torch.stack([cosine * sign, -sine], 1), torch.stack([sine * sign, cosine], 1)]
-    return torch.stack(rows, dim=1), shift, is_mirrored
+    contrast = 1 + _uniform(count, config.contrast, rng)
+    brightness = _uniform(count, config.brightness, rng)
+    return Changes(torch.stack(rows, dim=1), shift, is_mirrored, contrast, brightness)
 
 
-def _relight(images: Tensor, config: AugmentationConfig, rng: torch.Generator) -> Tensor:
-    contrast = 1 + _uniform(len(images), config.contrast, rng)
-    brightness = _uniform(len(images), config.brightness, rng)
-    contrast, brightness = (
-        one.to(images.device)[:, None, None, None] for one in (contrast, brightness)
-    )
+def augment(
+    images: Tensor,
+    landmarks: Tensor,
+    changes: Changes,
+    *,
+    mirrored_landmarks: Sequence[tuple[int, int]],
+) -> tuple[Tensor, Tensor]:
+    """Return changed images with their landmarks; each image is changed in its own way.
+
+    Landmarks move with the image; those that leave it become truncated. In a mirrored image the
+    paired landmarks change places.
+
+    Args:
+        images: Values in [0, 1]. Shape ``(B, 3, H, W)`` with H = W, float32.
+        landmarks: x, y in pixels and a Visibility. Shape ``(B, K, 3)``, float32; K may be 0.
+        changes: Of these images.
+        mirrored_landmarks: Pairs of landmarks that a mirror exchanges.
+    """
+    turned, shift, is_mirrored, contrast, brightness = (one.to(images.device) for one in changes)
+    inverse = torch.linalg.inv(turned)
+    theta = torch.cat([inverse, -inverse @ shift.unsqueeze(2)], dim=2)  # (B, 2, 3), to the source
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    changed = F.grid_sample(images, grid, align_corners=False)
+    moved = _move(landmarks, turned, shift, images.shape[-1])
+    for left, right in mirrored_landmarks:
+        swapped = moved[:, [right, left]]
+        moved[:, [left, right]] = torch.where(
+            is_mirrored[:, None, None], swapped, moved[:, [left, right]]
+        )
+    return _relight(changed, contrast, brightness), moved
+
+
+def _uniform(count: int, largest: float, rng: torch.Generator) -> Tensor:
+    return (2 * torch.rand(count, generator=rng) - 1) * largest
+
+
+def _relight(images: Tensor, contrast: Tensor, brightness: Tensor) -> Tensor:
+    contrast, brightness = (one[:, None, None, None] for one in (contrast, brightness))
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
     return ((images - mean) * contrast + mean + brightness).clamp(0, 1)
 

@@ -1,6 +1,6 @@
 """From a split to batches of prepared images, in an order that the caller gives."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fdmo_core.preprocessing import PreparedSample, prepare
+from fdmo_core.read_ahead import read_ahead
 from fdmo_core.samples import Split
 from fdmo_core.settings import Settings
 
@@ -86,12 +87,21 @@ class Batches:
         split: Where samples come from.
         image_size: Side of the square network input, in pixels.
         config: Workers and memory.
+        pin_memory: Put batches where a GPU can fetch them while it computes.
     """
 
-    def __init__(self, split: Split, *, image_size: int, config: LoadingConfig) -> None:
+    def __init__(
+        self,
+        split: Split,
+        *,
+        image_size: int,
+        config: LoadingConfig,
+        pin_memory: bool = False,
+    ) -> None:
         self.labels = torch.from_numpy(split.labels)
         self._prepared = _Prepared(split, image_size)
         self._config = config
+        self._pin_memory = pin_memory
         needed = len(split.labels) * 3 * image_size**2
         self._fits = needed <= config.memory_mib * 2**20
         self._kept: _Kept | None = None
@@ -101,32 +111,30 @@ class Batches:
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Yield every sample once, in the order of the split; the last batch may be smaller."""
-        return self.pick(torch.arange(len(self)), batch_size)
+        return self.read(torch.arange(len(self)).split(batch_size) if len(self) else ())
 
-    def shuffled(self, batch_size: int, rng: torch.Generator) -> Iterator[Batch]:
-        """Yield every sample once, in random order; the last batch may be smaller."""
-        return self.pick(torch.randperm(len(self), generator=rng), batch_size)
-
-    def pick(self, rows: Tensor, batch_size: int) -> Iterator[Batch]:
-        """Yield the given rows in the given order.
+    def read(self, parts: Sequence[Tensor]) -> Iterator[Batch]:
+        """Yield a batch for each part, the next one read while the last one is used.
 
         Args:
-            rows: Indices in the split. Shape ``(R,)``, int64.
-            batch_size: Samples a batch.
+            parts: Indices in the split. Shapes ``(B,)``, int64; a part may be empty.
         """
-        if not len(rows):
-            return
-        if not self._fits:
-            read = zip(self._read(rows, batch_size), rows.split(batch_size), strict=True)
-            for part, chosen in read:
-                yield Batch(part.images, part.landmarks, self.labels[chosen], chosen)
-            return
+        if not self._fits and self._config.workers:
+            return self._read_from_source(parts)  # its workers read ahead
+        return read_ahead(self._pick(parts) if self._fits else self._read_from_source(parts))
+
+    def _read_from_source(self, parts: Sequence[Tensor]) -> Iterator[Batch]:
+        for rows, part in zip(parts, self._read(parts), strict=True):
+            yield Batch(part.images, part.landmarks, self.labels[rows], rows)
+
+    def _pick(self, parts: Sequence[Tensor]) -> Iterator[Batch]:
         for _ in self.keep():
             pass
         kept = self._kept
         assert kept is not None
-        for chosen in rows.split(batch_size):
-            yield Batch(kept.images[chosen], kept.landmarks[chosen], self.labels[chosen], chosen)
+        for rows in parts:
+            batch = Batch(kept.images[rows], kept.landmarks[rows], self.labels[rows], rows)
+            yield Batch(*(column.pin_memory() for column in batch)) if self._pin_memory else batch
 
     def keep(self) -> Iterator[int]:
         """Prepare the whole split, if that is still to be done, and yield the images of each part.
@@ -138,7 +146,7 @@ class Batches:
         size = self._prepared.image_size
         images = torch.empty(len(self), 3, size, size, dtype=torch.uint8)
         landmarks, done = [], 0
-        for part in self._read(torch.arange(len(self)), READ_BATCH):
+        for part in self._read(torch.arange(len(self)).split(READ_BATCH)):
             images[done : done + len(part.images)] = part.images
             landmarks.append(part.landmarks)
             done += len(part.images)
@@ -150,14 +158,16 @@ class Batches:
         """Whether prepared images are kept in memory."""
         return self._fits
 
-    def _read(self, rows: Tensor, batch_size: int) -> Iterator[_Kept]:
+    def _read(self, parts: Sequence[Tensor]) -> Iterator[_Kept]:
         loader: DataLoader[PreparedSample] = DataLoader(
             self._prepared,  # type: ignore[arg-type]  # asks for no more than these two methods
-            batch_sampler=[part.tolist() for part in rows.split(batch_size)],
+            batch_sampler=[part.tolist() or [0] for part in parts],  # image 0 tells K
             num_workers=self._config.workers,
             collate_fn=_stack,
+            pin_memory=self._pin_memory,
         )
-        yield from loader
+        for rows, read in zip(parts, loader, strict=True):
+            yield _Kept(read.images[: len(rows)], read.landmarks[: len(rows)])
 
 
 def _stack(samples: list[PreparedSample]) -> _Kept:

@@ -25,6 +25,7 @@ def save_checkpoint(
     done: int,
     module: nn.Module,
     optimizers: Mapping[str, torch.optim.Optimizer],
+    scaler: torch.amp.GradScaler | None = None,
 ) -> None:
     """Write the state of a phase as ``PHASE.safetensors`` and ``PHASE.json``.
 
@@ -34,6 +35,7 @@ def save_checkpoint(
         done: How many epochs or steps the state has behind it.
         module: All weights and buffers that the phase changes.
         optimizers: By name.
+        scaler: Of fp16's slopes, if the phase has one.
     """
     tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
     tensors["done"] = torch.tensor(done)  # in both files, which a kill may leave of two times
@@ -44,6 +46,8 @@ def save_checkpoint(
         for index, entries in state["state"].items():
             for key, value in entries.items():
                 tensors[f"optimizer.{name}.{index}.{key}"] = value
+    for key, value in (scaler.state_dict() if scaler else {}).items():
+        tensors[f"scaler.{key}"] = torch.tensor(value, dtype=torch.float64)
     write_tensors(folder / f"{phase}.safetensors", tensors)
     write_json(
         folder / f"{phase}.json",
@@ -57,6 +61,7 @@ def load_checkpoint(
     *,
     module: nn.Module,
     optimizers: Mapping[str, torch.optim.Optimizer],
+    scaler: torch.amp.GradScaler | None = None,
 ) -> int:
     """Restore what :func:`save_checkpoint` wrote and return ``done``.
 
@@ -85,6 +90,9 @@ def load_checkpoint(
         for key, optimizer in optimizers.items():
             state = _below(f"optimizer.{key}.", tensors)
             _restore_optimizer(optimizer, state, head["optimizers"][key])
+        if scaler is not None and scaler.is_enabled():
+            state = _below("scaler.", tensors)
+            scaler.load_state_dict({key: value.item() for key, value in state.items()})
         return int(head["done"])
     except (KeyError, RuntimeError, ValueError) as error:
         raise RunFolderError(

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from fdmo_core.augmentation import AugmentationConfig
 from fdmo_core.batches import LoadingConfig
+from fdmo_core.compute import ComputeConfig
 from fdmo_core.errors import ConfigError, UnknownComponentError
 from fdmo_core.interfaces import (
     Dataset,
@@ -32,6 +33,7 @@ from fdmo_core.kinds import KIND_OF_SECTION
 from fdmo_core.metrics import MetricsConfig
 from fdmo_core.model import ModelConfig
 from fdmo_core.phase1 import Phase1Config
+from fdmo_core.prefix_cache import CacheConfig
 from fdmo_core.registry import Registry, Resolved
 from fdmo_core.settings import Settings, read_settings
 
@@ -46,6 +48,8 @@ class RunConfig(Settings):
     seed: int = Field(default=0, ge=0, lt=2**63, description="Decides everything that is drawn.")
     data: Section = Field(default={"name": "garments"}, description="The data set.")
     loading: LoadingConfig = LoadingConfig()
+    cache: CacheConfig = CacheConfig()
+    compute: ComputeConfig = ComputeConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     texture_stream: Section = Field(default={"name": "small-vgg"}, description="Extractor F_t.")
     shape_stream: Section = Field(default={"name": "small-vgg"}, description="Extractor F_s.")

@@ -1,5 +1,6 @@
 """The network of phase 1: two streams, conv blocks, landmark head and two classifiers."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from fdmo_core.classifier import LinearClassifier
 from fdmo_core.interfaces import Extractor, LandmarkHead, LandmarkPrediction
+from fdmo_core.prefix import num_shared_stages
 from fdmo_core.settings import Settings
 
 
@@ -87,6 +89,8 @@ class Outputs(NamedTuple):
 class TwoStreamClassifier(nn.Module):
     """Texture stream and shape stream, joined in the main classifier.
 
+    Images go through :meth:`prefix` first; everything else takes the maps that it returns.
+
     Source: Fig. 1 and Sec. III-B of the paper.
 
     Args:
@@ -109,6 +113,7 @@ class TwoStreamClassifier(nn.Module):
         super().__init__()
         texture_dim = config.feature_ratio * texture_extractor.out_channels
         shape_stream_dim = config.feature_ratio * shape_extractor.out_channels
+        self.num_classes = num_classes
         self.stream_dims = (texture_dim, shape_stream_dim)
         self.texture_extractor = texture_extractor
         self.shape_extractor = shape_extractor
@@ -119,8 +124,18 @@ class TwoStreamClassifier(nn.Module):
             LinearClassifier(shape_stream_dim, num_classes) if config.auxiliary_classifier else None
         )
         self.main_classifier: nn.Module = LinearClassifier(sum(self.stream_dims), num_classes)
+        self.num_shared_stages = 0
         for extractor in (texture_extractor, shape_extractor):
             frozen_prefix(extractor).requires_grad_(False)
+
+    def share_prefix(self) -> None:
+        """Find the frozen stages that both streams share; to be called when weights were loaded."""
+        self.num_shared_stages = num_shared_stages(self.texture_extractor, self.shape_extractor)
+
+    @property
+    def shared_stages(self) -> Sequence[nn.Module]:
+        """The leading stages that run once for both streams; none where they share none."""
+        return self.texture_extractor.stages[: self.num_shared_stages]
 
     def train(self, mode: bool = True) -> "TwoStreamClassifier":
         """Set training or evaluation mode; frozen prefixes stay in evaluation mode."""
@@ -129,32 +144,51 @@ class TwoStreamClassifier(nn.Module):
             frozen_prefix(extractor).eval()
         return self
 
-    def shape_stream(self, images: Tensor) -> ShapeStreamOutputs:
-        """Return what the shape stream makes of images ``(B, 3, H, W)`` in [0, 1]."""
-        maps = self.shape_extractor(images)  # (B, M, H', W')
-        features = self.shape_block(maps)  # (B, D)
+    def prefix(self, images: Tensor) -> Tensor:
+        """Return what both streams begin with, for images ``(B, 3, H, W)`` in [0, 1].
+
+        It never changes while the network is trained, so it can be computed once per image.
+
+        Returns:
+            The maps that all other methods take. Shape ``(B, M', H', W')``; the images themselves
+            where the streams share nothing.
+        """
+        return _apply(self.shared_stages, images)
+
+    def texture_maps(self, maps: Tensor) -> Tensor:
+        """Return the texture extractor's conv map ``(B, M, H', W')`` of :meth:`prefix`'s maps."""
+        return _apply(self.texture_extractor.stages[self.num_shared_stages :], maps)
+
+    def shape_stream(self, maps: Tensor) -> ShapeStreamOutputs:
+        """Return what the shape stream makes of :meth:`prefix`'s maps."""
+        own = _apply(self.shape_extractor.stages[self.num_shared_stages :], maps)
+        features = self.shape_block(own)  # (B, D)
         return ShapeStreamOutputs(
             features,
             None if self.auxiliary_classifier is None else self.auxiliary_classifier(features),
-            None if self.landmark_head is None else self.landmark_head(maps),
+            None if self.landmark_head is None else self.landmark_head(own),
         )
 
-    def forward(self, images: Tensor) -> Outputs:
-        """Return all outputs for images ``(B, 3, H, W)`` in [0, 1], float32."""
-        shape_stream = self.shape_stream(images)
-        texture_features = self.texture_block(self.texture_extractor(images))  # (B, D)
+    def forward(self, maps: Tensor) -> Outputs:
+        """Return all outputs for :meth:`prefix`'s maps."""
+        shape_stream = self.shape_stream(maps)
+        texture_features = self.texture_block(self.texture_maps(maps))  # (B, D)
         features = torch.cat([texture_features, shape_stream.features], dim=1)  # (B, F)
         return Outputs(features, self.main_classifier(features), shape_stream)
 
-    def extract(self, images: Tensor) -> Tensor:
-        """Return the joined features ``(B, F)`` of images ``(B, 3, H, W)`` in [0, 1]."""
-        features = [
-            self.texture_block(self.texture_extractor(images)),
-            self.shape_block(self.shape_extractor(images)),
-        ]
+    def extract(self, maps: Tensor) -> Tensor:
+        """Return the joined features ``(B, F)`` of :meth:`prefix`'s maps."""
+        own = _apply(self.shape_extractor.stages[self.num_shared_stages :], maps)
+        features = [self.texture_block(self.texture_maps(maps)), self.shape_block(own)]
         return torch.cat(features, dim=1)
 
 
 def frozen_prefix(extractor: Extractor) -> nn.ModuleList:
     """Return the leading stages that are frozen; empty for none."""
     return nn.ModuleList(extractor.stages[: extractor.num_frozen_stages])
+
+
+def _apply(stages: Sequence[nn.Module], maps: Tensor) -> Tensor:
+    for stage in stages:
+        maps = stage(maps)
+    return maps

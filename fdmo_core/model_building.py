@@ -3,13 +3,14 @@
 import torch
 
 from fdmo_core.config import Run
+from fdmo_core.errors import ConfigError
 from fdmo_core.interfaces import LandmarkHead
 from fdmo_core.model import TwoStreamClassifier
 from fdmo_core.randomness import seeded
 
 
 def build_model(run: Run, *, num_classes: int, num_landmarks: int) -> TwoStreamClassifier:
-    """Return the network with initial weights that the run's seed decides.
+    """Return the network with random weights that the run's seed decides.
 
     Args:
         run: Extractors, landmark head and model options.
@@ -35,3 +36,32 @@ def build_model(run: Run, *, num_classes: int, num_landmarks: int) -> TwoStreamC
             config=run.core.model,
         )
     return model.to(memory_format=torch.channels_last)  # 1.3 to 1.8 times as fast on a CPU
+
+
+def initial_model(run: Run, *, num_classes: int, num_landmarks: int) -> TwoStreamClassifier:
+    """Return the network as phase 1 begins with it: with the extractors' own initial weights.
+
+    Args:
+        run: Extractors, landmark head and model options.
+        num_classes: C.
+        num_landmarks: K.
+
+    Raises:
+        ConfigError: Initial weights cannot be had, or the network cannot take the images.
+    """
+    model = build_model(run, num_classes=num_classes, num_landmarks=num_landmarks)
+    with seeded(run.core.seed, "initial-weights"):
+        model.texture_extractor.load_initial_weights()
+        model.shape_extractor.load_initial_weights()
+    model.share_prefix()
+    size = run.data.config.image_size
+    try:
+        with torch.no_grad():
+            model.eval()(model.prefix(torch.zeros(2, 3, size, size)))
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"The network cannot take images of {size} x {size} pixels: {error}. Expected "
+            f"extractors that fit data.image_size. Raise data.image_size, or choose fewer stages "
+            f"in texture_stream and shape_stream."
+        ) from error
+    return model

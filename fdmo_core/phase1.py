@@ -9,13 +9,17 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from fdmo_core.augmentation import AugmentationConfig, augment
-from fdmo_core.batches import Batch, Batches, scale_pixels
+from fdmo_core.compute import Compute
 from fdmo_core.errors import ConfigError
+from fdmo_core.interfaces import LandmarkHead
 from fdmo_core.journal import Journal
+from fdmo_core.maps import Maps
 from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.phase1_network import Predictions, join_predictions, phase1_network
 from fdmo_core.randomness import rng_for, seeded
+from fdmo_core.sampling import Sampling, epoch_rows
 from fdmo_core.settings import AdamBetas, Settings
+from fdmo_core.sync_batch_norm import synchronise_batch_norm
 
 
 class Phase1Config(Settings):
@@ -25,7 +29,13 @@ class Phase1Config(Settings):
         default=3, ge=0, description="Epochs of the shape stream alone, before all (Sec. IV-B)."
     )
     epochs: int = Field(default=15, ge=0, description="Epochs of the whole network (Sec. IV-B).")
-    batch_size: int = Field(default=64, ge=1, description="Images a step.")
+    batch_size: int = Field(
+        default=64, ge=1, description="Images a step, shared by all processes of the run."
+    )
+    sampling: Sampling = Field(
+        default="natural",
+        description="Every image once an epoch, or classes drawn with equal chances.",
+    )
     shape_learning_rate: float = Field(
         default=2e-3, gt=0, description="Adam's rate while the shape stream trains alone."
     )
@@ -54,10 +64,12 @@ class Phase1State(NamedTuple):
     Attributes:
         model: The network.
         optimizer: Over all parameters that are not frozen.
+        scaler: Of the slopes, where fp16 is used.
     """
 
     model: TwoStreamClassifier
     optimizer: torch.optim.Adam
+    scaler: torch.amp.GradScaler
 
 
 def require_shape_target(config: Phase1Config, *, has_target: bool) -> None:
@@ -70,23 +82,23 @@ def require_shape_target(config: Phase1Config, *, has_target: bool) -> None:
         )
 
 
-def start_phase1(model: TwoStreamClassifier, config: Phase1Config) -> Phase1State:
+def start_phase1(model: TwoStreamClassifier, config: Phase1Config, compute: Compute) -> Phase1State:
     """Return the state before the first epoch."""
+    synchronise_batch_norm(model, compute.world, compute.device)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return Phase1State(
-        model, torch.optim.Adam(parameters, lr=config.learning_rate, betas=config.betas, fused=True)
+    optimizer = torch.optim.Adam(
+        parameters, lr=config.learning_rate, betas=config.betas, fused=True
     )
+    return Phase1State(model, optimizer, compute.gradient_scaler())
 
 
 def train_phase1(
     state: Phase1State,
-    batches: Batches,
+    maps: Maps,
     config: Phase1Config,
     *,
-    augmentation: AugmentationConfig,
-    mirrored_landmarks: tuple[tuple[int, int], ...],
     seed: int,
-    device: torch.device,
+    compute: Compute,
     journal: Journal,
     first_epoch: int = 0,
     after_epoch: Callable[[int], None] = lambda _: None,
@@ -97,49 +109,43 @@ def train_phase1(
 
     Args:
         state: Changed in place.
-        batches: Of the training split.
+        maps: Of the training split.
         config: Epochs, rates and weights.
-        augmentation: How far images may be changed.
-        mirrored_landmarks: Pairs of landmarks that a mirror exchanges.
         seed: Of the run.
-        device: Where the network is.
+        compute: Device, precision and processes.
         journal: Told every step.
         first_epoch: Where to go on; the state must be what it was after the epoch before.
         after_epoch: Called with the number of epochs done.
     """
-    model, optimizer = state
+    model, optimizer, scaler = state
     model.train()
-    for epoch in range(first_epoch, config.shape_epochs + config.epochs):
+    num_epochs = config.shape_epochs + config.epochs
+    for epoch in range(first_epoch, num_epochs):
         is_shape_only = epoch < config.shape_epochs
-        order = batches.shuffled(config.batch_size, rng_for(seed, "phase1-order", epoch))
-        num_steps = math.ceil(len(batches) / config.batch_size)
-        for step, batch in enumerate(order):
-            set_learning_rate(optimizer, learning_rate(config, epoch, step / num_steps))
-            batch = batch.to(device)
-            images, landmarks = augment(
-                scale_pixels(batch.images),
-                batch.landmarks,
-                augmentation,
-                mirrored_landmarks=mirrored_landmarks,
-                rng=rng_for(seed, "phase1-augment", epoch, step),
-            )
+        if epoch in (first_epoch, config.shape_epochs):
+            network = phase1_network(model, compute, is_shape_only=is_shape_only)
+        rows = epoch_rows(maps.labels, config.sampling, rng_for(seed, "phase1-order", epoch))
+        steps = rows.split(config.batch_size)
+        for step, batch in enumerate(maps.training(steps, seed=seed, epoch=epoch)):
+            set_learning_rate(optimizer, learning_rate(config, epoch, step / len(steps)))
             with seeded(seed, "phase1-step", epoch, step):
+                with compute.autocast():
+                    found = network(batch.maps)
                 losses = phase1_losses(
-                    model,
-                    batch._replace(landmarks=landmarks),
-                    images,
+                    *join_predictions(found, batch, len(steps[step]), compute.world),
+                    model.landmark_head,
                     config,
-                    is_shape_only=is_shape_only,
                 )
             total = torch.stack(list(losses.values())).sum()
             optimizer.zero_grad(set_to_none=True)
-            total.backward()
-            optimizer.step()
+            scaler.scale(total).backward()
+            scaler.step(optimizer)
+            scaler.update()
             terms = torch.stack([total.detach(), *(loss.detach() for loss in losses.values())])
             journal.step(
                 "phase1",
-                epoch * num_steps + step,
-                (config.shape_epochs + config.epochs) * num_steps,
+                epoch * len(steps) + step,
+                num_epochs * len(steps),
                 dict(zip(("sum", *losses), terms.tolist(), strict=True)),
             )
         after_epoch(epoch + 1)
@@ -168,12 +174,11 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def phase1_losses(
-    model: TwoStreamClassifier,
-    batch: Batch,
-    images: Tensor,
+    found: Predictions,
+    labels: Tensor,
+    landmarks: Tensor,
+    landmark_head: LandmarkHead | None,
     config: Phase1Config,
-    *,
-    is_shape_only: bool,
 ) -> dict[str, Tensor]:
     """Return the terms of phase 1 by name, weighted; each has shape ``()``.
 
@@ -181,22 +186,17 @@ def phase1_losses(
     no weights; they are 1 by default.
 
     Args:
-        model: In training mode.
-        batch: Labels and landmarks.
-        images: The changed images in [0, 1]. Shape ``(B, 3, H, W)``, float32.
+        found: What the network says of a batch.
+        labels: Shape ``(B,)``, int64.
+        landmarks: Shape ``(B, K, 3)``, float32.
+        landmark_head: Scores its own predictions.
         config: Weights.
-        is_shape_only: Whether to leave the texture stream and the main classifier out.
     """
     losses: dict[str, Tensor] = {}
-    if is_shape_only:
-        shape_stream = model.shape_stream(images)
-    else:
-        outputs = model(images)
-        shape_stream = outputs.shape_stream
-        losses["main"] = F.cross_entropy(outputs.logits, batch.labels)
-    if shape_stream.auxiliary_logits is not None:
-        auxiliary = F.cross_entropy(shape_stream.auxiliary_logits, batch.labels)
-        losses["auxiliary"] = config.auxiliary_weight * auxiliary
-    if model.landmark_head is not None and shape_stream.landmarks is not None:
-        losses |= model.landmark_head.losses(shape_stream.landmarks, batch.landmarks)
+    if found.main is not None:
+        losses["main"] = F.cross_entropy(found.main, labels)
+    if found.auxiliary is not None:
+        losses["auxiliary"] = config.auxiliary_weight * F.cross_entropy(found.auxiliary, labels)
+    if landmark_head is not None and found.landmarks is not None:
+        losses |= landmark_head.losses(found.landmarks, landmarks)
     return losses

@@ -7,8 +7,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from fdmo_core.batches import Batches, scale_pixels
 from fdmo_core.classifier import describe_classifier
+from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.interfaces import (
     FeatureBatch,
@@ -18,47 +18,70 @@ from fdmo_core.interfaces import (
     Rebalancer,
 )
 from fdmo_core.journal import Journal
+from fdmo_core.maps import Maps
 from fdmo_core.model import TwoStreamClassifier
 from fdmo_core.randomness import rng_for, seeded
+from fdmo_core.world import World
 
 EXTRACT_BATCH = 128  # images at a time where nothing is learned
 
 
 def build_dictionary(
     model: TwoStreamClassifier,
-    batches: Batches,
+    maps: Maps,
     run: Run,
     *,
     num_classes: int,
-    device: torch.device,
+    compute: Compute,
     journal: Journal,
 ) -> FeatureDictionary:
     """Return the dictionary of the training split's features, in one pass without augmentation.
 
+    Each process fills a dictionary with its share; the rows that they hold make the one that all
+    go on with.
+
     Source: Eq. (2) and Sec. IV-B of the paper.
     """
-    dictionary = run.dictionary.component(
+    dictionary = empty_dictionary(run, model, num_classes=num_classes)
+    dictionary.build(extract_features(model, maps, compute=compute, journal=journal))
+    if compute.world.size > 1:
+        shares = _rows_of_all(dictionary, compute.world)
+        dictionary = empty_dictionary(run, model, num_classes=num_classes)
+        dictionary.build(shares)
+    return dictionary
+
+
+def _rows_of_all(share: FeatureDictionary, world: World) -> Iterator[FeatureBatch]:
+    """Yield the rows that all processes hold, a part of each at a time."""
+    own = share.rows()
+    while any(parts := world.gather(next(own, None))):
+        yield from (part for part in parts if part)
+
+
+def empty_dictionary(
+    run: Run, model: TwoStreamClassifier, *, num_classes: int
+) -> FeatureDictionary:
+    """Return the configured dictionary before it holds a row."""
+    return run.dictionary.component(
         run.dictionary.config,
         num_classes=num_classes,
         stream_dims=model.stream_dims,
         seed=run.core.seed,
     )
-    dictionary.build(extract_features(model, batches, device=device, journal=journal))
-    dictionary.to(device)
-    return dictionary
 
 
 @torch.no_grad()
 def extract_features(
-    model: TwoStreamClassifier, batches: Batches, *, device: torch.device, journal: Journal
+    model: TwoStreamClassifier, maps: Maps, *, compute: Compute, journal: Journal
 ) -> Iterator[FeatureBatch]:
-    """Yield the features of a split in order, a batch at a time."""
+    """Yield the features of this process's share of a split, a batch at a time."""
     model.eval()
-    num_batches = math.ceil(len(batches) / EXTRACT_BATCH)
-    for index, batch in enumerate(batches.in_order(EXTRACT_BATCH)):
-        features = model.extract(scale_pixels(batch.images.to(device)))
+    num_batches = math.ceil(len(maps) / EXTRACT_BATCH / compute.world.size)
+    for index, batch in enumerate(maps.in_order(EXTRACT_BATCH)):
+        with compute.autocast():
+            features = model.extract(batch.maps)
         journal.progress("dictionary", index + 1, num_batches)
-        yield FeatureBatch(features.cpu(), batch.labels, batch.rows)
+        yield FeatureBatch(features.float().cpu(), batch.labels.cpu(), batch.rows.cpu())
 
 
 def start_phase2(

@@ -173,6 +173,7 @@ def _rebuild(
         head["main_classifier"], sum(model.stream_dims), len(class_names)
     )
     model.load_state_dict(tensors)
+    model.share_prefix()
     return TrainedRun(
         folder,
         run,

@@ -8,6 +8,8 @@ import typer
 
 from fdmo_cli.options import DataOption, DeviceOption, JsonOption, SetOption
 
+CLASSIFIER = "after"  # the one after phase 2, the only one that is deployed
+
 TargetArgument = Annotated[Path, typer.Argument(help="A run folder, or an exported ONNX file.")]
 SplitOption = Annotated[
     list[str] | None, typer.Option("--split", help="train, val or test; default: val and test.")
@@ -30,7 +32,9 @@ def evaluate(
     from fdmo_cli.targets import open_onnx, open_run
     from fdmo_core.data import align_classes, open_batches, open_data, require_split
     from fdmo_core.engine import evaluate as evaluate_splits
+    from fdmo_core.evaluation import score_images
     from fdmo_core.journal import Journal
+    from fdmo_core.world import World
 
     names = tuple(split or ("val", "test"))
     for name in names:
@@ -52,15 +56,24 @@ def evaluate(
             if not len(splits.named()[name].labels):
                 journal.notice(f"Split '{name}' has no image, so there are no figures of it.")
         found = evaluate_splits(
-            trained.predict,
-            {name: batches[name] for name in names},
+            {
+                name: score_images(
+                    batches[name],
+                    trained.predict,
+                    classifier=CLASSIFIER,
+                    journal=journal,
+                    split=name,
+                )
+                for name in names
+            },
+            [CLASSIFIER],
             class_names=trained.class_names,
             train_counts=trained.class_counts,
             config=run.core.metrics,
             seed=run.core.seed,
-            journal=journal,
+            world=World(),
         )
-    metrics = {name: one and one["after"] for name, one in found.items()}
+    metrics = {name: one and one[CLASSIFIER] for name, one in found.items()}
     if as_json:
         typer.echo(json.dumps(metrics))
     else:

@@ -69,9 +69,13 @@ def change_run(
 def choose_device(name: str) -> "torch.device":
     """Return the device of a name; ``auto`` is a CUDA device where there is one.
 
+    Under torchrun each process of a machine takes a CUDA device of its own.
+
     Raises:
         ConfigError: The name is unknown, or there is no such device.
     """
+    import os
+
     import torch
 
     from fdmo_core.errors import ConfigError
@@ -87,4 +91,8 @@ def choose_device(name: str) -> "torch.device":
             "PyTorch finds no CUDA device. Expected one for --device cuda. Check the driver with "
             "'nvidia-smi' and that torch is a CUDA build, or use --device cpu."
         )
-    return torch.device("cuda" if name == "cuda" or (name == "auto" and has_cuda) else "cpu")
+    if name == "cpu" or not has_cuda:
+        return torch.device("cpu")
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    torch.cuda.set_device(device)
+    return device

@@ -16,15 +16,13 @@ from fdmo_core.run_folder import load_run
 from fdmo_export.contract import OUTPUT_LOGITS
 from fdmo_export.runtime import OnnxClassifier
 
-CLASSIFIER = "after"  # the classifier after phase 2, the only one that is deployed
-
 
 @dataclass(frozen=True)
 class Target:
     """Something that maps images to logits, with what evaluation needs to know of it.
 
     Attributes:
-        predict: From images to the logits of :data:`CLASSIFIER`.
+        predict: From images to the logits of the classifier after phase 2, which is deployed.
         class_names: In label order.
         class_counts: Training images per class. Shape ``(C,)``, int64.
         image_size: Side of the square network input, in pixels.
@@ -45,7 +43,7 @@ def open_run(folder: Path, registry: Registry, device: torch.device) -> Target:
     trained = load_run(folder, registry)
     model = trained.model.to(device)
     return Target(
-        model_predictor(model, {CLASSIFIER: model.main_classifier}, device),
+        model_predictor(model, device),
         trained.class_names,
         trained.class_counts,
         trained.image_size,
@@ -58,8 +56,8 @@ def open_onnx(path: Path) -> Target:
     """Return an exported file as a target; it runs in onnxruntime on the CPU."""
     classifier = OnnxClassifier(path)
 
-    def predict(images: Tensor) -> dict[str, Tensor]:
-        return {CLASSIFIER: torch.from_numpy(classifier.run(images.numpy())[OUTPUT_LOGITS])}
+    def predict(images: Tensor) -> Tensor:
+        return torch.from_numpy(classifier.run(images.numpy())[OUTPUT_LOGITS])
 
     metadata = classifier.metadata
     return Target(

@@ -26,6 +26,6 @@ class DeployedClassifier(nn.Module):
         Returns:
             Probabilities ``(B, C)``, logits ``(B, C)`` and features ``(B, F)``, float32.
         """
-        features = self.model.extract(scale_pixels(images))
+        features = self.model.extract(self.model.prefix(scale_pixels(images)))
         logits = self.model.main_classifier(features)
         return logits.softmax(dim=1), logits, features

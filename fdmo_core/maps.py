@@ -1,0 +1,189 @@
+"""Batches of what the network takes: images through the frozen prefix, computed or cached."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fdmo_core.augmentation import AugmentationConfig, Changes, augment, draw_changes
+from fdmo_core.batches import Batch, Batches, scale_pixels
+from fdmo_core.compute import Compute
+from fdmo_core.map_store import MapStore
+from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.randomness import rng_for
+from fdmo_core.read_ahead import read_ahead
+
+
+class MapBatch(NamedTuple):
+    """Maps with what is known about their images, on the device.
+
+    Attributes:
+        maps: What the frozen prefix gives, or images in [0, 1] where the streams share none. Shape
+            ``(B, M, H, W)``, float32.
+        landmarks: x, y in pixels and a Visibility. Shape ``(B, K, 3)``, float32.
+        labels: Shape ``(B,)``, int64.
+        rows: Index in the split. Shape ``(B,)``, int64.
+    """
+
+    maps: Tensor
+    landmarks: Tensor
+    labels: Tensor
+    rows: Tensor
+
+
+class Maps(ABC):
+    """Gives this process's share of the maps of one split.
+
+    Attributes:
+        labels: Class of every image of the split. Shape ``(N,)``, int64.
+    """
+
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @abstractmethod
+    def training(self, steps: Sequence[Tensor], *, seed: int, epoch: int) -> Iterator[MapBatch]:
+        """Yield this process's share of each step of an epoch of phase 1, augmented.
+
+        Args:
+            steps: The rows of each step, those of all processes. Shapes ``(B,)``, int64.
+            seed: Of the run.
+            epoch: Decides how images are changed.
+        """
+
+    @abstractmethod
+    def in_order(self, batch_size: int) -> Iterator[MapBatch]:
+        """Yield this process's share of the batches of one pass, without augmentation."""
+
+
+class LiveMaps(Maps):
+    """Reads images and computes their maps whenever they are asked for.
+
+    Args:
+        batches: Where images come from.
+        model: Its frozen prefix is applied.
+        compute: Device, precision and processes.
+        augmentation: How far training images may be changed.
+        mirrored_landmarks: Pairs of landmarks that a mirror exchanges.
+    """
+
+    def __init__(
+        self,
+        batches: Batches,
+        model: TwoStreamClassifier,
+        compute: Compute,
+        *,
+        augmentation: AugmentationConfig,
+        mirrored_landmarks: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        self.labels = batches.labels
+        self.augmentation = augmentation
+        self._batches = batches
+        self._model = model
+        self._compute = compute
+        self._mirrored_landmarks = mirrored_landmarks
+
+    def training(self, steps: Sequence[Tensor], *, seed: int, epoch: int) -> Iterator[MapBatch]:
+        """Yield augmented batches; see :meth:`Maps.training`.
+
+        How an image is changed depends on its place in the step, not on the number of processes.
+        """
+        share = self._compute.world.rows
+        batches = self._batches.read([rows[share] for rows in steps])
+        for step, batch in enumerate(batches):
+            rng = rng_for(seed, "phase1-augment", epoch, step)
+            changes = draw_changes(len(steps[step]), self.augmentation, rng).of(share)
+            yield self._through_prefix(batch, changes)
+
+    def in_order(self, batch_size: int) -> Iterator[MapBatch]:
+        """Yield batches as they are; see :meth:`Maps.in_order`."""
+        parts = torch.arange(len(self)).split(batch_size) if len(self) else ()
+        return self.plain(self._compute.world.share(parts))
+
+    def plain(self, parts: Sequence[Tensor]) -> Iterator[MapBatch]:
+        """Yield the maps of some rows, without augmentation.
+
+        Args:
+            parts: Rows of the split. Shapes ``(B,)``, int64.
+        """
+        return map(self._through_prefix, self._batches.read(parts))
+
+    def views(self, parts: Sequence[Tensor], *, seed: int) -> Iterator[MapBatch]:
+        """Yield augmented maps; what each looks like does not depend on the others.
+
+        Args:
+            parts: Places, each ``view * N + row``. Shapes ``(B,)``, int64.
+            seed: Of the run.
+        """
+        batches = self._batches.read([places % len(self) for places in parts])
+        for places, batch in zip(parts, batches, strict=True):
+            drawn = [
+                draw_changes(1, self.augmentation, rng_for(seed, "cached-view", place))
+                for place in places.tolist()
+            ]
+            changes = Changes(*(torch.cat(column) for column in zip(*drawn, strict=True)))
+            yield self._through_prefix(batch, changes)
+
+    @torch.no_grad()
+    def _through_prefix(self, batch: Batch, changes: Changes | None = None) -> MapBatch:
+        batch = batch.to(self._compute.device)
+        images, landmarks = scale_pixels(batch.images), batch.landmarks
+        if changes is not None and self.augmentation.any():
+            images, landmarks = augment(
+                images, landmarks, changes, mirrored_landmarks=self._mirrored_landmarks
+            )
+        with self._compute.autocast():
+            maps = self._model.prefix(images).float()
+        return MapBatch(maps, landmarks, batch.labels, batch.rows)
+
+
+class CachedMaps(Maps):
+    """Reads maps that were computed before.
+
+    Args:
+        store: One map per image, or several augmented views of each: place ``view * N + row``.
+        live: Of the same split; asked where ``store`` has augmented views and plain ones are
+            wanted.
+        compute: Device and processes.
+        is_augmented: Whether the store holds augmented views.
+    """
+
+    def __init__(
+        self, store: MapStore, live: LiveMaps, compute: Compute, *, is_augmented: bool
+    ) -> None:
+        self.labels = live.labels
+        self._store = store
+        self._live = live
+        self._compute = compute
+        self._is_augmented = is_augmented
+        self._num_views = store.layout.rows // len(self)
+
+    def training(self, steps: Sequence[Tensor], *, seed: int, epoch: int) -> Iterator[MapBatch]:
+        """Yield a random view of each image; see :meth:`Maps.training`."""
+        share, places = self._compute.world.rows, []
+        for step, rows in enumerate(steps):
+            rng = rng_for(seed, "phase1-view", epoch, step)
+            view = torch.randint(self._num_views, rows.shape, generator=rng)
+            places.append((view * len(self) + rows)[share])
+        return self._read(places)
+
+    def in_order(self, batch_size: int) -> Iterator[MapBatch]:
+        """Yield plain maps; see :meth:`Maps.in_order`."""
+        if self._is_augmented:
+            return self._live.in_order(batch_size)
+        return self._read(self._compute.world.share(torch.arange(len(self)).split(batch_size)))
+
+    def _read(self, places: Sequence[Tensor]) -> Iterator[MapBatch]:
+        for batch in read_ahead(self._fetch(one) for one in places):
+            yield MapBatch(
+                *(column.to(self._compute.device, non_blocking=True) for column in batch)
+            )
+
+    def _fetch(self, places: Tensor) -> MapBatch:
+        rows = places % len(self)
+        batch = MapBatch(*self._store.read(places), self.labels[rows], rows)
+        return self._compute.pinned(batch)

@@ -1,0 +1,207 @@
+"""Keeps what the frozen prefix makes of each image on disk, for all epochs and for later runs."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from filelock import FileLock, Timeout
+from pydantic import Field
+from torch import Tensor
+
+from fdmo_core.compute import Compute
+from fdmo_core.errors import RunFolderError
+from fdmo_core.files import cannot_write
+from fdmo_core.journal import Journal
+from fdmo_core.map_store import MapStore, StoreLayout, finish_store, open_store
+from fdmo_core.maps import MapBatch
+from fdmo_core.settings import Settings
+from fdmo_core.world import World
+
+WRITE_BATCH = 64  # images at a time while a cache is written
+NUM_PROBED = 4  # rows that are computed again when a cache is opened
+TOLERANCE = 0.02  # of the largest value: another device or batch size rounds otherwise
+GIB = 2**30
+
+
+class CacheConfig(Settings):
+    """Where the output of the frozen prefix that both streams share is kept."""
+
+    folder: str = Field(
+        default="runs/prefix-cache", description="Folder of all caches; empty to keep none."
+    )
+    precision: Literal["fp16", "fp32"] = Field(
+        default="fp16", description="fp32 takes twice the space and changes no bit."
+    )
+    max_gib: float = Field(
+        default=100.0, gt=0, description="Most that all caches in the folder may take, in GiB."
+    )
+    views: int = Field(
+        default=0,
+        ge=0,
+        description="Augmented views kept of each training image; 0 augments anew in each epoch, "
+        "without a cache. Of no effect without augmentation.",
+    )
+
+
+@dataclass(frozen=True)
+class CacheSource:
+    """What a cache is of.
+
+    Attributes:
+        name: For people, such as ``"train"``.
+        origin: Everything that decides the maps, as plain data: digests of weights and data,
+            preprocessing, precision.
+        num_rows: R, how many maps.
+        compute: Yields the maps of each part of the rows.
+    """
+
+    name: str
+    origin: dict[str, Any]
+    num_rows: int
+    compute: Callable[[Sequence[Tensor]], Iterator[MapBatch]]
+
+    @property
+    def entry(self) -> str:
+        """Name of the cache's folder."""
+        text = json.dumps(self.origin, sort_keys=True).encode()
+        return f"{self.name}-{hashlib.blake2b(text, digest_size=12).hexdigest()}"
+
+
+def open_caches(
+    sources: Mapping[str, CacheSource], config: CacheConfig, *, compute: Compute, journal: Journal
+) -> dict[str, MapStore]:
+    """Return a filled cache for each source, by name; those that are missing are written.
+
+    The size of what is missing is said first. One run writes at a time; another one that wants
+    the same cache waits, and finds it written.
+
+    Args:
+        sources: Of one run, by name.
+        config: Folder, precision and bound.
+        compute: The processes share the writing; ``config.folder`` must then be one for all.
+        journal: Told the sizes and shown the progress.
+
+    Raises:
+        RunFolderError: The caches would exceed ``config.max_gib`` or the disk.
+    """
+    if not sources:
+        return {}
+    folder = Path(config.folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    with _turn(folder, compute.world, journal):
+        found = {name: _open(folder, one) for name, one in sources.items()}
+        layouts = {
+            name: _layout(one, config) for name, one in sources.items() if found[name] is None
+        }
+        if layouts and compute.world.is_first:
+            _require_space(folder, layouts, config, journal)
+        return {
+            name: found[name]
+            or _write(folder, one, layouts[name], world=compute.world, journal=journal)
+            for name, one in sources.items()
+        }
+
+
+@contextmanager
+def _turn(folder: Path, world: World, journal: Journal) -> Iterator[None]:
+    """Wait until no other run writes caches into the folder."""
+    lock = FileLock(folder / ".lock")
+    if world.is_first:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            journal.notice(f"Another run writes caches into {folder}; this one waits for it.")
+            lock.acquire()
+    world.wait()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _open(folder: Path, source: CacheSource) -> MapStore | None:
+    """Return the cache if it is there and a few of its rows are what the prefix makes now."""
+    store = open_store(folder / source.entry, source.origin)
+    if store is None:
+        return None
+    rows = torch.linspace(0, source.num_rows - 1, min(NUM_PROBED, source.num_rows)).long()
+    (now,) = source.compute([rows])
+    kept, landmarks = store.read(rows)
+    maps = now.maps.cpu()
+    has_same_maps = bool((maps - kept).abs().max() <= TOLERANCE * maps.abs().max())
+    has_same_landmarks = torch.allclose(now.landmarks.cpu(), landmarks, atol=1e-2)
+    return store if has_same_maps and has_same_landmarks else None
+
+
+def _layout(source: CacheSource, config: CacheConfig) -> StoreLayout:
+    (one,) = source.compute([torch.tensor([0])])
+    _, channels, height, width = one.maps.shape
+    return StoreLayout(
+        source.num_rows, channels, height, width, one.landmarks.shape[1], config.precision
+    )
+
+
+def _require_space(
+    folder: Path, layouts: dict[str, StoreLayout], config: CacheConfig, journal: Journal
+) -> None:
+    needed = sum(layout.num_bytes for layout in layouts.values())
+    held = {
+        entry.name: _folder_bytes(entry) for entry in sorted(folder.iterdir()) if entry.is_dir()
+    }
+    free = shutil.disk_usage(folder).free
+    journal.notice(
+        f"The frozen prefix is computed once per image and kept in {folder}: "
+        f"{needed / GIB:.2f} GiB for {', '.join(layouts)}; {free / GIB:.1f} GiB are free."
+    )
+    if needed + sum(held.values()) > config.max_gib * GIB:
+        listed = "".join(f"\n  {name}: {size / GIB:.2f} GiB" for name, size in held.items())
+        raise RunFolderError(
+            f"The caches in {folder} would take {(needed + sum(held.values())) / GIB:.2f} GiB. "
+            f"Expected at most cache.max_gib = {config.max_gib:g}. Raise it, remove old caches, or "
+            f"set cache.folder = '' to keep none. There now:{listed or ' nothing'}"
+        )
+    if needed > free:
+        raise RunFolderError(
+            f"The cache in {folder} needs {needed / GIB:.2f} GiB, but {free / GIB:.2f} GiB are "
+            f"free. Expected enough space. Set cache.folder to a larger disk, free some space, or "
+            f"set cache.folder = '' to keep none."
+        )
+
+
+def _write(
+    folder: Path, source: CacheSource, layout: StoreLayout, *, world: World, journal: Journal
+) -> MapStore:
+    """Fill a cache under a temporary name, each process its share, then give it its name."""
+    unfinished = folder / f"{source.entry}.unfinished"
+    if world.is_first:
+        for left_over in (unfinished, folder / source.entry):
+            if left_over.exists():
+                shutil.rmtree(left_over)
+        store = MapStore.create(unfinished, layout)
+    world.wait()
+    if not world.is_first:
+        store = MapStore(unfinished, layout, mode="r+")
+    own = world.share(torch.arange(source.num_rows).split(WRITE_BATCH))
+    for index, (rows, computed) in enumerate(zip(own, source.compute(own), strict=True)):
+        store.write(int(rows[0]), computed.maps.cpu(), computed.landmarks.cpu())
+        journal.progress(f"cache {source.name}", index + 1, len(own))
+    store.flush()
+    world.wait()
+    if world.is_first:
+        finish_store(unfinished, layout, source.origin)
+        unfinished.rename(folder / source.entry)
+    world.wait()
+    return MapStore(folder / source.entry, layout)
+
+
+def _folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())

@@ -1,0 +1,149 @@
+"""Writes a run's folder as the run goes on, and takes up again what the folder holds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from fdmo_core.checkpoint import load_checkpoint, save_checkpoint
+from fdmo_core.compute import Compute
+from fdmo_core.config import Run, read_toml
+from fdmo_core.data import describe_data
+from fdmo_core.errors import ConfigError, RunFolderError
+from fdmo_core.files import write_json, write_text
+from fdmo_core.interfaces import FeatureDictionary
+from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.phase2 import empty_dictionary
+from fdmo_core.run_folder import describe_environment, save_model
+from fdmo_core.samples import Splits
+
+DECIDE_PHASE1 = (
+    "seed",
+    "data",
+    "augmentation",
+    "texture_stream",
+    "shape_stream",
+    "landmark_head",
+    "model",
+    "phase1",
+    "dictionary",
+    "compute",
+)
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """A run's folder while the run goes on. The first process writes, all read.
+
+    Attributes:
+        folder: The run folder; on storage of all processes, where they are on several machines.
+        run: The configuration.
+        splits: The opened data set.
+        compute: Device and processes.
+    """
+
+    folder: Path
+    run: Run
+    splits: Splits
+    compute: Compute
+
+    def begin(self, command: str) -> None:
+        """Write what is known before the run: configuration, environment and data."""
+        if not self.compute.world.is_first:
+            return
+        environment = describe_environment(
+            self.run, device=self.compute.device, command=command
+        ) | {"processes": self.compute.world.size}
+        write_text(self.folder / "config.toml", self.run.as_toml())
+        write_json(self.folder / "environment.json", environment)
+        write_json(self.folder / "data.json", describe_data(self.splits))
+
+    def checkpoint(
+        self,
+        phase: str,
+        done: int,
+        module: nn.Module,
+        optimizers: Mapping[str, torch.optim.Optimizer],
+        scaler: torch.amp.GradScaler | None = None,
+    ) -> None:
+        """Save the state of a phase; see :func:`fdmo_core.checkpoint.save_checkpoint`."""
+        if self.compute.world.is_first:
+            save_checkpoint(
+                self.folder / "checkpoints",
+                phase,
+                done=done,
+                module=module,
+                optimizers=optimizers,
+                scaler=scaler,
+            )
+
+    def restore(
+        self,
+        phase: str,
+        module: nn.Module,
+        optimizers: Mapping[str, torch.optim.Optimizer],
+        scaler: torch.amp.GradScaler | None = None,
+    ) -> int:
+        """Restore a phase from its checkpoint and return how much is done; 0 if there is none."""
+        checkpoints = self.folder / "checkpoints"
+        if not (checkpoints / f"{phase}.json").exists():
+            return 0
+        return load_checkpoint(
+            checkpoints, phase, module=module, optimizers=optimizers, scaler=scaler
+        )
+
+    def keep_dictionary(self, dictionary: FeatureDictionary) -> None:
+        """Save the dictionary with the source of every row, by number and by name."""
+        if not self.compute.world.is_first:
+            return
+        folder = self.folder / "dictionary"
+        dictionary.save(folder)
+        sources = [self.splits.train.source(row) for row in dictionary.sources.tolist()]
+        write_json(folder / "sources.json", sources)
+
+    def finish(self, model: TwoStreamClassifier, metrics: Mapping[str, Any]) -> None:
+        """Write the trained model and its metrics."""
+        if self.compute.world.is_first:
+            save_model(self.folder, model, self.run, self.splits)
+            write_json(self.folder / "metrics.json", metrics)
+
+
+def borrow_phase1(
+    model: TwoStreamClassifier, recorder: Recorder, lender: Path
+) -> FeatureDictionary:
+    """Give a model the weights that another run's phase 1 learned, and return its dictionary.
+
+    Args:
+        model: Changed in place.
+        recorder: Of the run that borrows.
+        lender: Run folder of the other one.
+
+    Raises:
+        ConfigError: The other run's phase 1 was configured otherwise.
+        RunFolderError: The other run's phase 1 is not finished.
+    """
+    theirs, ours = read_toml(lender / "config.toml"), recorder.run.as_dict()
+    differing = [key for key in DECIDE_PHASE1 if theirs.get(key) != ours[key]]
+    differing += [
+        f"cache.{key}"
+        for key in ("precision", "views")
+        if theirs.get("cache", {}).get(key) != ours["cache"][key]
+    ]
+    if differing:
+        raise ConfigError(
+            f"Phase 1 of {lender} was configured otherwise in: {', '.join(differing)}. Expected "
+            f"equal settings. Use the settings of {lender / 'config.toml'}, or train phase 1 anew."
+        )
+    config = recorder.run.core.phase1
+    done = load_checkpoint(lender / "checkpoints", "phase1", module=model, optimizers={})
+    if done != config.shape_epochs + config.epochs:
+        raise RunFolderError(
+            f"Phase 1 of {lender} has {done} epochs done. Expected all "
+            f"{config.shape_epochs + config.epochs}. Let that run finish first."
+        )
+    dictionary = empty_dictionary(recorder.run, model, num_classes=model.num_classes)
+    dictionary.load(lender / "dictionary")
+    return dictionary
