@@ -116,6 +116,8 @@ def _table(properties: dict[str, Schema]) -> str:
 
 
 def _type(schema: Schema) -> str:
+    if "anyOf" in schema:
+        return " or ".join(_type(one) for one in schema["anyOf"])
     if "prefixItems" in schema:
         return f"list of {len(schema['prefixItems'])} {_plural(schema['prefixItems'][0])}"
     if schema["type"] == "array":
@@ -130,7 +132,7 @@ def _plural(schema: Schema) -> str:
 def _constraint(schema: Schema) -> str:
     if "enum" in schema:
         return "one of " + ", ".join(f"`{json.dumps(one)}`" for one in schema["enum"])
-    if "const" in schema:
+    if "const" in schema or "anyOf" in schema:
         return ""
     words = {
         "minimum": "at least",

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import per_feature
 import phase2
+import prefix
+import scaling
 from measure import Benchmark
 
 MODULES: dict[tuple[str, ...], Callable[[], list[Benchmark]]] = {
     ("phase2-step", "phase2-memory"): phase2.benchmarks,
     ("per-feature-time", "per-feature-memory"): per_feature.benchmarks,
+    ("forward-shared", "phase1-shared", "phase1-cached", "cache-read"): prefix.benchmarks,
+    ("phase1-scaling",): scaling.benchmarks,
 }
 
 
