@@ -15,6 +15,15 @@ VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"channels": (4, 8, 8), "freeze_stages": 2},
         {"channels": (4, 8), "freeze_stages": 2},
     ],
+    "vgg16": [{"weights": "none"}, {"weights": "none", "freeze_until": "none"}],
+    "torchvision": [
+        {"model": "squeezenet1_1", "weights": "none"},
+        {"model": "resnet18", "weights": "none", "freeze_until": "layer3"},
+    ],
+    "timm": [
+        {"model": "test_efficientnet", "weights": "none"},
+        {"model": "test_convnext", "weights": "none", "freeze_until": "stages.1"},
+    ],
 }
 
 
