@@ -128,6 +128,8 @@ class Batches:
             yield Batch(part.images, part.landmarks, self.labels[rows], rows)
 
     def _pick(self, parts: Sequence[Tensor]) -> Iterator[Batch]:
+        if not parts:
+            return
         for _ in self.keep():
             pass
         kept = self._kept

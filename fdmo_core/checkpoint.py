@@ -92,7 +92,8 @@ def load_checkpoint(
             _restore_optimizer(optimizer, state, head["optimizers"][key])
         if scaler is not None and scaler.is_enabled():
             state = _below("scaler.", tensors)
-            scaler.load_state_dict({key: value.item() for key, value in state.items()})
+            kinds = {key: type(value) for key, value in scaler.state_dict().items()}
+            scaler.load_state_dict({key: kind(state[key].item()) for key, kind in kinds.items()})
         return int(head["done"])
     except (KeyError, RuntimeError, ValueError) as error:
         raise RunFolderError(

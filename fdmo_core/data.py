@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from fdmo_core.batches import Batches, LoadingConfig
 from fdmo_core.config import Run
+from fdmo_core.data_exclusion import exclude_samples
 from fdmo_core.errors import ConfigError, DataError
 from fdmo_core.preprocessing import prepare
 from fdmo_core.samples import Sample, Split, Splits
@@ -24,9 +26,11 @@ def open_data(run: Run) -> Splits:
 
     Raises:
         DataError: Fewer than two classes, a class without training images, names that repeat, or
-            labels out of range.
+            labels out of range; or the report in ``data.exclude`` is of other data.
     """
     splits = run.data.component(run.data.config, seed=run.core.seed).load()
+    if run.data.config.exclude:
+        splits = exclude_samples(splits, Path(run.data.config.exclude))
     num_classes = len(splits.class_names)
     repeated = [name for name, count in Counter(splits.class_names).items() if count > 1]
     if repeated:

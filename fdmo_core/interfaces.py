@@ -49,6 +49,10 @@ class DatasetConfig(ComponentConfig):
     image_size: int = Field(
         default=64, ge=16, le=1024, description="Side of the square network input, in pixels."
     )
+    exclude: str = Field(
+        default="",
+        description="Report of 'fdmo data check'; the samples that it leaves out are not used.",
+    )
 
 
 class Dataset(ABC):

@@ -19,6 +19,7 @@ FORMAT_VERSION = 1
 SHARD_BYTES = 2**30  # a file that any file system takes
 MANIFEST_FILE = "manifest.json"
 LANDMARKS_FILE = "landmarks.bin"
+LARGEST = 2**40  # of any number in a layout; a damaged manifest may say anything
 DTYPES = {"fp16": "<f2", "fp32": "<f4"}
 
 
@@ -58,7 +59,24 @@ class StoreLayout(NamedTuple):
     @property
     def num_bytes(self) -> int:
         """Bytes of the whole store, but for its manifest."""
-        return self.rows * (self.row_bytes + 12 * self.num_landmarks)
+        return sum(self.file_sizes().values())
+
+    def file_sizes(self) -> dict[str, int]:
+        """Return the bytes of each file but the manifest, by name.
+
+        Raises:
+            ValueError: A number is out of range.
+        """
+        sides = (self.rows, self.channels, self.height, self.width)
+        if min(sides) < 1 or max(sides) > LARGEST or not 0 <= self.num_landmarks <= LARGEST:
+            raise ValueError(f"No store has the layout {self}.")
+        sizes = {
+            _shard_name(index): (end - start) * self.row_bytes
+            for index, (start, end) in enumerate(pairwise(self.shard_starts))
+        }
+        if self.num_landmarks:
+            sizes[LANDMARKS_FILE] = self.rows * self.num_landmarks * 12
+        return sizes
 
 
 class MapStore:
@@ -101,13 +119,7 @@ class MapStore:
             RunFolderError: The disk lacks the space.
         """
         folder.mkdir(parents=True)
-        sizes = {
-            _shard_name(index): (end - start) * layout.row_bytes
-            for index, (start, end) in enumerate(pairwise(layout.shard_starts))
-        }
-        if layout.num_landmarks:
-            sizes[LANDMARKS_FILE] = layout.rows * layout.num_landmarks * 12
-        for name, size in sizes.items():
+        for name, size in layout.file_sizes().items():
             _reserve(folder / name, size)
         return cls(folder, layout, mode="r+")
 
@@ -122,7 +134,7 @@ class MapStore:
         Raises:
             DataError: A value does not fit the precision.
         """
-        values = maps.permute(0, 2, 3, 1).to(torch.float16 if self._is_half else torch.float32)
+        values = maps.permute(0, 2, 3, 1).to(self.dtype)
         if not values.isfinite().all():
             raise DataError(
                 f"A map of the frozen prefix reaches {maps.abs().max():.4g}. Expected finite "
@@ -139,14 +151,16 @@ class MapStore:
             if isinstance(array, np.memmap):
                 array.flush()
 
-    def read(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return maps ``(B, M, H, W)``, channels last, and landmarks ``(B, K, 3)``, both float32.
+    def read(self, rows: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+        """Return maps ``(B, M, H, W)``, channels last, and landmarks ``(B, K, 3)``, float32.
 
         Args:
             rows: Shape ``(B,)``, int64.
+            dtype: Of the maps.
         """
         layout = self.layout
-        values = torch.empty(len(rows), layout.height, layout.width, layout.channels)
+        shape = (len(rows), layout.height, layout.width, layout.channels)
+        values = torch.empty(shape, dtype=dtype)
         for value, row in zip(values, rows.tolist(), strict=True):
             shard, place = divmod(row, layout.rows_a_shard)
             value.copy_(self._shards[shard][place])  # converts on the way, 1.6 times as fast
@@ -154,8 +168,9 @@ class MapStore:
         return values.permute(0, 3, 1, 2), landmarks
 
     @property
-    def _is_half(self) -> bool:
-        return self.layout.precision == "fp16"
+    def dtype(self) -> torch.dtype:
+        """How the maps lie on the disk."""
+        return torch.float16 if self.layout.precision == "fp16" else torch.float32
 
 
 def finish_store(folder: Path, layout: StoreLayout, origin: Mapping[str, Any]) -> None:
@@ -174,8 +189,12 @@ def open_store(folder: Path, origin: Mapping[str, Any]) -> MapStore | None:
         manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
         if manifest["format"] != FORMAT_VERSION or manifest["origin"] != origin:
             return None
-        return MapStore(folder, StoreLayout(**manifest["layout"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        layout = StoreLayout(**manifest["layout"])
+        sizes = layout.file_sizes()
+        if any((folder / name).stat().st_size != size for name, size in sizes.items()):
+            return None
+        return MapStore(folder, layout)
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, MemoryError, RecursionError):
         return None
 
 

@@ -132,7 +132,7 @@ class LiveMaps(Maps):
     def _through_prefix(self, batch: Batch, changes: Changes | None = None) -> MapBatch:
         batch = batch.to(self._compute.device)
         images, landmarks = scale_pixels(batch.images), batch.landmarks
-        if changes is not None and self.augmentation.any():
+        if changes is not None and self.augmentation.any() and len(images):
             images, landmarks = augment(
                 images, landmarks, changes, mirrored_landmarks=self._mirrored_landmarks
             )
@@ -178,12 +178,14 @@ class CachedMaps(Maps):
         return self._read(self._compute.world.share(torch.arange(len(self)).split(batch_size)))
 
     def _read(self, places: Sequence[Tensor]) -> Iterator[MapBatch]:
-        for batch in read_ahead(self._fetch(one) for one in places):
-            yield MapBatch(
-                *(column.to(self._compute.device, non_blocking=True) for column in batch)
-            )
+        device = self._compute.device
+        for fetched in read_ahead(self._fetch(one) for one in places):
+            batch = MapBatch(*(column.to(device, non_blocking=True) for column in fetched))
+            yield batch._replace(maps=batch.maps.float())
 
     def _fetch(self, places: Tensor) -> MapBatch:
+        """Read maps; a GPU gets them as they lie on the disk and widens them itself."""
+        on_cpu = self._compute.device.type == "cpu"
+        maps, landmarks = self._store.read(places, torch.float32 if on_cpu else self._store.dtype)
         rows = places % len(self)
-        batch = MapBatch(*self._store.read(places), self.labels[rows], rows)
-        return self._compute.pinned(batch)
+        return self._compute.pinned(MapBatch(maps, landmarks, self.labels[rows], rows))

@@ -65,15 +65,32 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def digest_stages(stages: Iterable[nn.Module]) -> str:
-    """Return a hex digest of classes, printed attributes, weights and buffers of stages."""
+    """Return a hex digest of classes, plain attributes, weights and buffers of stages."""
     total = hashlib.blake2b(digest_size=16)
     for stage in stages:
         classes = [
-            (name, f"{type(part).__module__}.{type(part).__qualname__}", part.extra_repr())
+            (
+                name,
+                f"{type(part).__module__}.{type(part).__qualname__}",
+                part.extra_repr(),
+                _plain_attributes(part),
+            )
             for name, part in stage.named_modules()
         ]
         total.update(json.dumps(classes).encode())
         for name, tensor in [*stage.named_parameters(), *stage.named_buffers()]:
             total.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-            total.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            flat = tensor.detach().cpu().contiguous().flatten()
+            total.update(flat.view(torch.uint8).numpy().tobytes())
     return total.hexdigest()
+
+
+def _plain_attributes(module: nn.Module) -> list[str]:
+    """Return what an attribute's text tells for certain, in order of name."""
+    plain = (bool, int, float, str, tuple, type(None))
+    held = sorted(vars(module).items())
+    return [
+        f"{name}={part!r}"
+        for name, part in held
+        if name not in OF_EVERY_MODULE and isinstance(part, plain)
+    ]

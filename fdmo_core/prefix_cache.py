@@ -72,6 +72,11 @@ class CacheSource:
         text = json.dumps(self.origin, sort_keys=True).encode()
         return f"{self.name}-{hashlib.blake2b(text, digest_size=12).hexdigest()}"
 
+    @property
+    def unfinished(self) -> str:
+        """Name of the folder while the cache is written."""
+        return f"{self.entry}.unfinished"
+
 
 def open_caches(
     sources: Mapping[str, CacheSource], config: CacheConfig, *, compute: Compute, journal: Journal
@@ -98,17 +103,21 @@ def open_caches(
     except OSError as error:
         raise cannot_write(folder, error) from error
     with _turn(folder, compute.world, journal):
-        found = {name: _open(folder, one) for name, one in sources.items()}
+        stores: dict[str, MapStore] = {}
+        for name, one in sources.items():
+            store = _open(folder, one, config)
+            if compute.world.all(store is not None) and store is not None:
+                stores[name] = store
+        missing = {name: one for name, one in sources.items() if name not in stores}
         layouts = {
-            name: _layout(one, config) for name, one in sources.items() if found[name] is None
+            name: _layout(next(one.compute([torch.tensor([0])])), one, config)
+            for name, one in missing.items()
         }
-        if layouts and compute.world.is_first:
-            _require_space(folder, layouts, config, journal)
-        return {
-            name: found[name]
-            or _write(folder, one, layouts[name], world=compute.world, journal=journal)
-            for name, one in sources.items()
-        }
+        if missing and compute.world.is_first:
+            _require_space(folder, missing, layouts, config, journal)
+        for name, one in missing.items():
+            stores[name] = _write(folder, one, layouts[name], world=compute.world, journal=journal)
+        return stores
 
 
 @contextmanager
@@ -121,6 +130,8 @@ def _turn(folder: Path, world: World, journal: Journal) -> Iterator[None]:
         except Timeout:
             journal.notice(f"Another run writes caches into {folder}; this one waits for it.")
             lock.acquire()
+        except OSError as error:
+            raise cannot_write(folder / ".lock", error) from error
     world.wait()
     try:
         yield
@@ -128,13 +139,15 @@ def _turn(folder: Path, world: World, journal: Journal) -> Iterator[None]:
         lock.release()
 
 
-def _open(folder: Path, source: CacheSource) -> MapStore | None:
+def _open(folder: Path, source: CacheSource, config: CacheConfig) -> MapStore | None:
     """Return the cache if it is there and a few of its rows are what the prefix makes now."""
     store = open_store(folder / source.entry, source.origin)
     if store is None:
         return None
-    rows = torch.linspace(0, source.num_rows - 1, min(NUM_PROBED, source.num_rows)).long()
+    rows = torch.arange(NUM_PROBED) * (source.num_rows - 1) // (NUM_PROBED - 1)
     (now,) = source.compute([rows])
+    if store.layout != _layout(now, source, config):
+        return None
     kept, landmarks = store.read(rows)
     maps = now.maps.cpu()
     has_same_maps = bool((maps - kept).abs().max() <= TOLERANCE * maps.abs().max())
@@ -142,20 +155,26 @@ def _open(folder: Path, source: CacheSource) -> MapStore | None:
     return store if has_same_maps and has_same_landmarks else None
 
 
-def _layout(source: CacheSource, config: CacheConfig) -> StoreLayout:
-    (one,) = source.compute([torch.tensor([0])])
-    _, channels, height, width = one.maps.shape
-    return StoreLayout(
-        source.num_rows, channels, height, width, one.landmarks.shape[1], config.precision
-    )
+def _layout(some: MapBatch, source: CacheSource, config: CacheConfig) -> StoreLayout:
+    """Return the layout of a cache from some of its rows."""
+    _, channels, height, width = some.maps.shape
+    num_landmarks = some.landmarks.shape[1]
+    return StoreLayout(source.num_rows, channels, height, width, num_landmarks, config.precision)
 
 
 def _require_space(
-    folder: Path, layouts: dict[str, StoreLayout], config: CacheConfig, journal: Journal
+    folder: Path,
+    missing: Mapping[str, CacheSource],
+    layouts: Mapping[str, StoreLayout],
+    config: CacheConfig,
+    journal: Journal,
 ) -> None:
     needed = sum(layout.num_bytes for layout in layouts.values())
+    replaced = {name for one in missing.values() for name in (one.entry, one.unfinished)}
     held = {
-        entry.name: _folder_bytes(entry) for entry in sorted(folder.iterdir()) if entry.is_dir()
+        entry.name: _folder_bytes(entry)
+        for entry in sorted(folder.iterdir())
+        if entry.is_dir() and entry.name not in replaced
     }
     free = shutil.disk_usage(folder).free
     journal.notice(
@@ -181,7 +200,7 @@ def _write(
     folder: Path, source: CacheSource, layout: StoreLayout, *, world: World, journal: Journal
 ) -> MapStore:
     """Fill a cache under a temporary name, each process its share, then give it its name."""
-    unfinished = folder / f"{source.entry}.unfinished"
+    unfinished = folder / source.unfinished
     if world.is_first:
         for left_over in (unfinished, folder / source.entry):
             if left_over.exists():

@@ -1,5 +1,6 @@
 """Writes a run's folder as the run goes on, and takes up again what the folder holds."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,11 +90,13 @@ class Recorder:
     ) -> int:
         """Restore a phase from its checkpoint and return how much is done; 0 if there is none."""
         checkpoints = self.folder / "checkpoints"
-        if not (checkpoints / f"{phase}.json").exists():
+        if not self.compute.world.all((checkpoints / f"{phase}.json").exists()):
             return 0
-        return load_checkpoint(
+        done = load_checkpoint(
             checkpoints, phase, module=module, optimizers=optimizers, scaler=scaler
         )
+        self.compute.world.wait()  # the first process will soon write the next one
+        return done
 
     def keep_dictionary(self, dictionary: FeatureDictionary) -> None:
         """Save the dictionary with the source of every row, by number and by name."""
@@ -137,6 +140,12 @@ def borrow_phase1(
             f"Phase 1 of {lender} was configured otherwise in: {', '.join(differing)}. Expected "
             f"equal settings. Use the settings of {lender / 'config.toml'}, or train phase 1 anew."
         )
+    digest = _read_digest(lender)
+    if digest != recorder.splits.digest:
+        raise ConfigError(
+            f"Phase 1 of {lender} was trained on other data, of digest {digest}. Expected "
+            f"{recorder.splits.digest}. Restore the data, or train phase 1 anew."
+        )
     config = recorder.run.core.phase1
     done = load_checkpoint(lender / "checkpoints", "phase1", module=model, optimizers={})
     if done != config.shape_epochs + config.epochs:
@@ -147,3 +156,15 @@ def borrow_phase1(
     dictionary = empty_dictionary(recorder.run, model, num_classes=model.num_classes)
     dictionary.load(lender / "dictionary")
     return dictionary
+
+
+def _read_digest(lender: Path) -> str:
+    """Return the digest of the data that a run was trained on."""
+    file = lender / "data.json"
+    try:
+        return str(json.loads(file.read_text(encoding="utf-8"))["digest"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunFolderError(
+            f"{file} cannot be read: {error}. Expected the file that 'fdmo train' wrote. Train "
+            f"phase 1 anew."
+        ) from error

@@ -70,6 +70,10 @@ class World:
         dist.all_gather_object(items, item)
         return items
 
+    def all(self, answer: bool) -> bool:
+        """Return whether the answer is yes on every process."""
+        return all(self.gather(answer))
+
     def from_first(self, make: Callable[[], ItemT]) -> ItemT:
         """Return what the first process makes; the others do not make it.
 

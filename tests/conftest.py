@@ -1,17 +1,29 @@
-"""What tests share: the installed components, and a run that trains in a second or two."""
+"""What tests share: the installed components, a run that trains in a second or two, processes."""
 
-from collections.abc import Callable
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
+from fdmo_core.compute import Compute
 from fdmo_core.config import Run, resolve_run
 from fdmo_core.data import open_data
+from fdmo_core.engine import check_run, train
+from fdmo_core.journal import Journal
+from fdmo_core.model import TwoStreamClassifier
 from fdmo_core.plugin_loading import load_plugins
+from fdmo_core.recorder import Recorder
 from fdmo_core.registry import Registry
+from fdmo_core.run_folder import create_run_folder
 from fdmo_core.samples import Sample, Split, Splits
 
 TINY: dict[str, dict[str, Any]] = {
@@ -88,3 +100,91 @@ def tiny_splits(tiny_run: Callable[..., Run]) -> Splits:
     splits = open_data(tiny_run())
     drawn = {name: kept(split) for name, split in splits.named().items()}
     return replace(splits, train=drawn["train"], val=drawn["val"], test=drawn["test"])
+
+
+@pytest.fixture(scope="session")
+def share() -> Callable[[TwoStreamClassifier], TwoStreamClassifier]:
+    """A function that gives both streams of a model the same weights, and so a shared prefix."""
+
+    def give(model: TwoStreamClassifier) -> TwoStreamClassifier:
+        model.shape_extractor.load_state_dict(model.texture_extractor.state_dict())
+        model.share_prefix()
+        return model
+
+    return give
+
+
+@pytest.fixture(scope="session")
+def train_into() -> Callable[..., dict[str, Any]]:
+    """A function that trains a run into a new folder as ``fdmo train`` does, on one process."""
+
+    def train_run(
+        out: Path,
+        run: Run,
+        splits: Splits,
+        *,
+        model: TwoStreamClassifier | None = None,
+        device: str = "cpu",
+        phase1_from: Path | None = None,
+    ) -> dict[str, Any]:
+        compute = Compute(torch.device(device), run.core.compute)
+        folder = create_run_folder(out, data="garments")
+        recorder = Recorder(folder, run, splits, compute)
+        recorder.begin("fdmo train")
+        with Journal(folder / "log.jsonl") as journal:
+            return train(
+                run,
+                splits,
+                model or check_run(run, splits),
+                recorder,
+                compute=compute,
+                journal=journal,
+                phase1_from=phase1_from,
+            )
+
+    return train_run
+
+
+@pytest.fixture(scope="session")
+def in_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., list[Any]]]:
+    """A function that calls a test module's function in several processes, as torchrun would.
+
+    It returns what each gave, in order of rank; with ``outcomes=True`` each one's exit code and
+    standard error instead. Processes are killed after ``seconds``, with exit code -9.
+    """
+    server = subprocess.Popen(
+        [sys.executable, "-P", Path(__file__).with_name("process_server.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "400"},
+    )
+
+    def call(
+        size: int,
+        function: Callable[..., Any],
+        *arguments: object,
+        outcomes: bool = False,
+        seconds: float = 60,
+    ) -> list[Any]:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        folder = tmp_path_factory.mktemp("processes")
+        job = {
+            "size": size,
+            "file": function.__code__.co_filename,
+            "function": function.__name__,
+            "arguments": [str(one) if isinstance(one, Path) else one for one in arguments],
+            "folder": str(folder),
+            "seconds": seconds,
+        }
+        print(json.dumps(job), file=server.stdin, flush=True)
+        codes = json.loads(server.stdout.readline())
+        errors = [(folder / f"{rank}.err").read_text() for rank in range(size)]
+        if outcomes:
+            return list(zip(codes, errors, strict=True))
+        assert codes == [0] * size, "\n".join(errors)
+        return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(size)]
+
+    yield call
+    server.communicate()

@@ -6,7 +6,12 @@ from typing import Annotated
 import typer
 
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="Run configuration (TOML); default: all defaults.")
+    Path | None,
+    typer.Option(
+        "--config",
+        help="Run configuration (TOML file), or a preset: deepfashion, deepfashion2, zhang; "
+        "default: all defaults.",
+    ),
 ]
 PluginOption = Annotated[
     list[str] | None,
@@ -14,7 +19,7 @@ PluginOption = Annotated[
 ]
 DataOption = Annotated[
     str | None,
-    typer.Option("--data", help="Data set by name, or a folder with one folder a class."),
+    typer.Option("--data", help="Data set by name, a folder of class folders, or a table of images."),
 ]
 SetOption = Annotated[
     list[str] | None,

@@ -12,6 +12,7 @@ from fdmo_core.errors import ConfigError
 from fdmo_core.kinds import KIND_OF_SECTION
 from fdmo_core.registry import Registry
 
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 DATA_SECTIONS = ("data", "loading", "metrics")  # what may differ after training
 
 
@@ -33,7 +34,7 @@ def override(
         content: What the TOML file held.
         registry: Where ``plugins`` are found.
         plugins: Names of components.
-        data: Name of a data set, or else a folder with one folder a class.
+        data: Name of a data set, or else a folder with one folder a class, or a table of images.
         settings: Such as ``phase1.epochs=3``; applied last.
         seed: Of the run.
 
@@ -73,13 +74,17 @@ def _choose_data(content: dict[str, Any], registry: Registry, data: str) -> None
     elif Path(data).is_dir():
         _choose(content, "data", "folder")
         content["data"]["root"] = data
+    elif Path(data).suffix.lower() in TABLE_SUFFIXES and Path(data).is_file():
+        _choose(content, "data", "table")
+        content["data"]["file"] = data
     else:
         close = get_close_matches(data, names, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
         failed = "".join(f" {str(failure).rstrip('.')}." for failure in registry.failures)
         raise ConfigError(
-            f"'{data}' is neither a folder nor a data set. Expected a folder with one folder a "
-            f"class, or one of: {', '.join(names)}.{hint} Correct --data.{failed}"
+            f"'{data}' is neither a folder, a table nor a data set. Expected a folder with one "
+            f"folder a class, a .csv, .tsv or .parquet file, or one of: {', '.join(names)}.{hint} "
+            f"Correct --data.{failed}"
         )
 
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import loading
 import per_feature
 import phase2
 import prefix
@@ -15,6 +16,7 @@ MODULES: dict[tuple[str, ...], Callable[[], list[Benchmark]]] = {
     ("phase2-step", "phase2-memory"): phase2.benchmarks,
     ("per-feature-time", "per-feature-memory"): per_feature.benchmarks,
     ("forward-shared", "phase1-shared", "phase1-cached", "cache-read"): prefix.benchmarks,
+    ("loading",): loading.benchmarks,
     ("phase1-scaling",): scaling.benchmarks,
 }
 

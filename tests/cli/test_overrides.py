@@ -12,8 +12,9 @@ from fdmo_core.plugin_loading import load_plugins
 from fdmo_core.registry import Registry
 
 NEITHER = (
-    "'{0}' is neither a folder nor a data set. Expected a folder with one folder a class, or one "
-    "of: fashion-mnist, folder, garments.{1} Correct --data."
+    "'{0}' is neither a folder, a table nor a data set. Expected a folder with one folder a class, "
+    "a .csv, .tsv or .parquet file, or one of: deepfashion, deepfashion2, fashion-mnist, folder, "
+    "garments, table.{1} Correct --data."
 )
 
 
@@ -134,6 +135,13 @@ def test_data_that_is_neither_name_nor_folder_is_an_error(
         change(data=data)
 
     assert str(caught.value) == NEITHER.format(data, hint)
+
+
+def test_a_table_of_images_is_data(change: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    file = tmp_path / "labels.CSV"
+    file.write_text("path,label", encoding="utf-8")
+
+    assert change(data=str(file))["data"] == {"name": "table", "file": str(file)}
 
 
 def test_the_seed_replaces_the_one_of_the_file(change: Callable[..., dict[str, Any]]) -> None:

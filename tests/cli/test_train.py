@@ -70,6 +70,34 @@ def test_the_written_configuration_repeats_the_run(
         assert (tmp_path / "again" / file).read_bytes() == (run_folder / file).read_bytes()
 
 
+def test_a_run_may_take_phase_1_from_another_one(
+    fdmo: Command, run_folder: Path, tmp_path: Path
+) -> None:
+    config = ("--config", run_folder / "config.toml")
+
+    result = fdmo("train", *config, "--phase1-from", run_folder, "--out", tmp_path / "again")
+
+    assert result.returncode == 0, result.stderr
+    assert "phase1" not in result.stderr
+    for file in ("metrics.json", "model.safetensors", "checkpoints/phase2.safetensors"):
+        assert (tmp_path / "again" / file).read_bytes() == (run_folder / file).read_bytes()
+    assert not (tmp_path / "again" / "checkpoints" / "phase1.json").exists()
+
+
+def test_phase_1_of_other_settings_is_refused(
+    fdmo: Command, run_folder: Path, tmp_path: Path
+) -> None:
+    config = ("--config", run_folder / "config.toml", "--set", "phase1.epochs=2")
+
+    result = fdmo("train", *config, "--phase1-from", run_folder, "--out", tmp_path / "again")
+
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == (
+        f"Error: Phase 1 of {run_folder} was configured otherwise in: phase1. Expected equal "
+        f"settings. Use the settings of {run_folder / 'config.toml'}, or train phase 1 anew."
+    )
+
+
 def test_a_person_gets_bars_a_table_of_before_and_after_and_the_next_command(
     fdmo: Command, small: tuple[str, ...], make_images: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fdmo_core.augmentation import AugmentationConfig, augment
+from fdmo_core.augmentation import AugmentationConfig, augment, draw_changes
 from fdmo_core.randomness import rng_for
 from fdmo_core.samples import Visibility
 
@@ -34,7 +34,8 @@ def changed(
     seed: int = 0,
     pairs: tuple[tuple[int, int], ...] = (),
 ) -> tuple[Tensor, Tensor]:
-    return augment(images, landmarks, config, mirrored_landmarks=pairs, rng=rng_for(seed))
+    changes = draw_changes(len(images), config, rng_for(seed))
+    return augment(images, landmarks, changes, mirrored_landmarks=pairs)
 
 
 def spots(count: int = 64) -> tuple[Tensor, Tensor]:
@@ -70,13 +71,33 @@ def no_landmarks(count: int) -> Tensor:
     return torch.zeros(count, 0, 3)
 
 
+def test_whether_any_change_is_asked_for_is_known() -> None:
+    assert not only().any()
+    for option in NOTHING:
+        assert only(**{option: True if option == "mirror" else 0.1}).any()
+
+
 def test_nothing_asked_for_changes_nothing() -> None:
     images, landmarks = spots()
 
     same_images, same_landmarks = changed(images, landmarks, only(), pairs=((0, 0),))
 
-    assert same_images is images
-    assert same_landmarks is landmarks
+    torch.testing.assert_close(same_images, images, rtol=0, atol=1e-5)
+    torch.testing.assert_close(same_landmarks, landmarks, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("share", [slice(0, None, 3), slice(2, None, 3), slice(7, None)])
+def test_an_image_is_changed_alike_whoever_else_is_changed_with_it(share: slice) -> None:
+    images, landmarks = spots(8)
+    changes = draw_changes(8, AugmentationConfig(), rng_for(0))
+    whole, moved = augment(images, landmarks, changes, mirrored_landmarks=())
+
+    some, some_moved = augment(
+        images[share], landmarks[share], changes.of(share), mirrored_landmarks=()
+    )
+
+    torch.testing.assert_close(some, whole[share], rtol=0, atol=1e-6)
+    torch.testing.assert_close(some_moved, moved[share], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("option", NOTHING)

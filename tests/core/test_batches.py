@@ -1,4 +1,5 @@
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -42,6 +43,11 @@ def batches(count: int, *, memory_mib: int = IN_MEMORY, workers: int = 0) -> Bat
     return Batches(StripedSplit(count), image_size=SIZE, config=config)
 
 
+def shuffled(count: int, batch_size: int) -> Sequence[Tensor]:
+    parts: Sequence[Tensor] = torch.randperm(count, generator=rng_for(0)).split(batch_size)
+    return parts
+
+
 def assert_same(found: list[Batch], expected: list[Batch]) -> None:
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
@@ -56,7 +62,7 @@ def test_a_batch_holds_each_row_as_preparation_gives_it() -> None:
     split = StripedSplit(11)
     rows = [7, 2, 2, 10, 0]
 
-    found = list(batches(11).pick(torch.tensor(rows), 2))
+    found = list(batches(11).read(torch.tensor(rows).split(2)))
 
     assert [batch.rows.tolist() for batch in found] == [[7, 2], [2, 10], [0]]
     whole = Batch(*(torch.cat(column) for column in zip(*found, strict=True)))
@@ -77,9 +83,10 @@ def test_batches_are_the_same_from_wherever_and_by_whomever_they_are_read(
     loaded = batches(count, memory_mib=memory_mib, workers=workers)
 
     assert loaded.fits_memory == (memory_mib == IN_MEMORY)
-    expected = list(batches(count).shuffled(9, rng_for(0)))
-    assert_same(list(loaded.shuffled(9, rng_for(0))), expected)
-    assert_same(list(loaded.shuffled(9, rng_for(0))), expected)  # a later pass
+    parts = shuffled(count, 9)
+    expected = list(batches(count).read(parts))
+    assert_same(list(loaded.read(parts)), expected)
+    assert_same(list(loaded.read(parts)), expected)  # a later pass
 
 
 @pytest.mark.parametrize("memory_mib", [IN_MEMORY, FROM_SOURCE])
@@ -90,14 +97,32 @@ def test_in_order_gives_every_row_once_and_a_smaller_last_batch(memory_mib: int)
     assert [len(batch.images) for batch in found] == [4, 4, 2]
 
 
-def test_shuffled_gives_every_row_once_in_an_order_that_the_generator_decides() -> None:
-    loaded = batches(50)
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("memory_mib", [IN_MEMORY, FROM_SOURCE])
+def test_a_part_may_be_empty(memory_mib: int, workers: int) -> None:
+    parts = [torch.tensor([3, 1]), torch.tensor([], dtype=torch.int64), torch.tensor([4])]
 
-    first, again, other = (rows_of(list(loaded.shuffled(8, rng_for(n)))) for n in (0, 0, 1))
+    found = list(batches(5, memory_mib=memory_mib, workers=workers).read(parts))
 
-    assert first == again == torch.randperm(50, generator=rng_for(0)).tolist()
-    assert sorted(other) == list(range(50))
-    assert other != first
+    assert [batch.rows.tolist() for batch in found] == [[3, 1], [], [4]]
+    assert found[1].images.shape == (0, 3, SIZE, SIZE)
+    assert found[1].landmarks.shape == (0, 1, 3)
+
+
+@pytest.mark.parametrize("memory_mib", [IN_MEMORY, FROM_SOURCE])
+def test_a_pass_that_is_broken_off_reads_one_batch_ahead_and_no_more(memory_mib: int) -> None:
+    split = StripedSplit(20)
+    loaded = Batches(split, image_size=SIZE, config=LoadingConfig(memory_mib=memory_mib))
+    for _ in loaded.keep():
+        pass
+    split.reads = 0
+
+    passing = loaded.read(torch.arange(20).split(2))
+    first = next(passing)
+    passing.close()  # type: ignore[attr-defined]
+
+    assert first.rows.tolist() == [0, 1]
+    assert split.reads <= 4
 
 
 def test_the_memory_is_filled_once() -> None:
@@ -148,7 +173,7 @@ def test_an_empty_split_gives_no_batch(memory_mib: int) -> None:
 
     assert len(loaded) == 0
     assert list(loaded.in_order(4)) == []
-    assert list(loaded.shuffled(4, rng_for(0))) == []
+    assert list(loaded.read([])) == []
 
 
 def test_a_batch_goes_to_a_device_with_all_it_holds() -> None:

@@ -211,3 +211,69 @@ def test_files_of_two_times_are_refused(tmp_path: Path) -> None:
     message = refusal(tmp_path)
 
     assert "is of two times: phase2.json says 1 done, its tensors say 2." in message
+
+
+class Scaled:
+    """A layer that learns with a gradient scaler."""
+
+    def __init__(self, seed: int) -> None:
+        with seeded(seed, "scaled"):
+            self.layer = nn.Linear(3, 2)
+        self.optimizer = torch.optim.Adam(self.layer.parameters(), lr=0.1, fused=True)
+        self.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=2)
+
+    def learn(self, steps: range) -> None:
+        for step in steps:
+            self.optimizer.zero_grad()
+            noise = torch.randn(4, 3, generator=rng_for(0, "noise", step))
+            self.scaler.scale(self.layer(noise).square().sum()).backward()
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+
+    def save(self, folder: Path) -> None:
+        held = {"all": self.optimizer}
+        save_checkpoint(folder, "p", done=3, module=self.layer, optimizers=held, scaler=self.scaler)
+
+    def load(self, folder: Path) -> None:
+        held = {"all": self.optimizer}
+        load_checkpoint(folder, "p", module=self.layer, optimizers=held, scaler=self.scaler)
+
+
+def test_a_scaler_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    whole, restored = Scaled(0), Scaled(1)
+    whole.learn(range(3))
+    whole.save(tmp_path)
+
+    restored.load(tmp_path)
+
+    assert restored.scaler.state_dict() == whole.scaler.state_dict()
+    assert restored.scaler.get_scale() == 2.0**11  # it grew once
+    whole.learn(range(3, 6))
+    restored.learn(range(3, 6))
+    assert restored.scaler.state_dict() == whole.scaler.state_dict()
+    assert differing(snapshot(whole.layer), snapshot(restored.layer)) == []
+
+
+def test_a_scaler_before_its_first_step_can_be_saved(tmp_path: Path) -> None:
+    Scaled(0).save(tmp_path)
+    restored = Scaled(1)
+
+    restored.load(tmp_path)
+
+    assert restored.scaler.state_dict() == Scaled(0).scaler.state_dict()
+
+
+def test_a_scaler_that_is_turned_off_needs_no_state(tmp_path: Path) -> None:
+    layer, off = nn.Linear(3, 2), torch.amp.GradScaler("cpu", enabled=False)
+
+    save_checkpoint(tmp_path, "p", done=2, module=layer, optimizers={}, scaler=off)
+
+    assert load_checkpoint(tmp_path, "p", module=layer, optimizers={}, scaler=off) == 2
+
+
+def test_a_checkpoint_without_the_scaler_s_state_is_refused(tmp_path: Path) -> None:
+    saved, restored = Scaled(0), Scaled(1)
+    save_checkpoint(tmp_path, "p", done=1, module=saved.layer, optimizers={"all": saved.optimizer})
+
+    with pytest.raises(RunFolderError, match=r"The checkpoint of p in .* does not fit the run: "):
+        restored.load(tmp_path)

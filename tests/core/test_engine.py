@@ -9,20 +9,27 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fdmo_core.augmentation import AugmentationConfig
 from fdmo_core.classifier import LinearClassifier
+from fdmo_core.compute import Compute
 from fdmo_core.config import Run, read_toml, resolve_run
 from fdmo_core.data import open_batches
-from fdmo_core.engine import check_run, evaluate, prepare_images, train
+from fdmo_core.engine import check_run, evaluate
 from fdmo_core.errors import ConfigError
-from fdmo_core.evaluation import model_predictor
-from fdmo_core.journal import Journal, Progress
+from fdmo_core.evaluation import score_maps
+from fdmo_core.journal import Journal
+from fdmo_core.maps import LiveMaps
+from fdmo_core.model_building import build_model
 from fdmo_core.registry import Registry
-from fdmo_core.run_folder import create_run_folder, load_run
+from fdmo_core.run_folder import load_run
 from fdmo_core.samples import Splits
+from fdmo_core.testing.expectations import differing, snapshot
+from fdmo_core.world import World
 from fdmo_plugins.datasets.garments.dataset import GarmentsSplit
 
 MakeRun = Callable[..., Run]
-CPU = torch.device("cpu")
+TrainInto = Callable[..., dict[str, Any]]
+CPU = Compute(torch.device("cpu"))
 WEIGHTS = ("weight", "bias")
 
 
@@ -37,16 +44,20 @@ class Trained:
         return json.loads((self.folder / name).read_text(encoding="utf-8"))
 
 
-def trained(run: Run, splits: Splits, out: Path) -> Trained:
-    folder = create_run_folder(out, data="garments")
-    with Journal(folder / "log.jsonl") as journal:
-        metrics = train(run, splits, folder, device=CPU, journal=journal, command="fdmo train")
-    return Trained(folder, metrics)
+MakeTrained = Callable[[Run, Splits, Path], Trained]
+
+
+@pytest.fixture(scope="module")
+def trained(train_into: TrainInto) -> Callable[[Run, Splits, Path], Trained]:
+    return lambda run, splits, out: Trained(out, train_into(out, run, splits))
 
 
 @pytest.fixture(scope="module")
 def tiny(
-    tiny_run: MakeRun, tiny_splits: Splits, tmp_path_factory: pytest.TempPathFactory
+    trained: MakeTrained,
+    tiny_run: MakeRun,
+    tiny_splits: Splits,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Trained:
     return trained(tiny_run(), tiny_splits, tmp_path_factory.mktemp("runs") / "tiny")
 
@@ -82,7 +93,7 @@ def test_a_run_folder_has_every_file_and_no_other(tiny: Trained) -> None:
 
 
 def test_the_written_configuration_repeats_the_run_bit_for_bit(
-    tiny: Trained, tiny_splits: Splits, registry: Registry, tmp_path: Path
+    trained: MakeTrained, tiny: Trained, tiny_splits: Splits, registry: Registry, tmp_path: Path
 ) -> None:
     run = resolve_run(read_toml(tiny.folder / "config.toml"), registry)
     torch.manual_seed(99)  # must not matter
@@ -103,7 +114,7 @@ def test_the_written_configuration_repeats_the_run_bit_for_bit(
 
 
 def test_another_seed_gives_another_model(
-    tiny: Trained, tiny_run: MakeRun, tiny_splits: Splits, tmp_path: Path
+    trained: MakeTrained, tiny: Trained, tiny_run: MakeRun, tiny_splits: Splits, tmp_path: Path
 ) -> None:
     other = trained(tiny_run(seed=1), tiny_splits, tmp_path / "other")
 
@@ -112,7 +123,7 @@ def test_another_seed_gives_another_model(
 
 
 def test_the_test_split_chooses_nothing(
-    tiny: Trained, tiny_run: MakeRun, tiny_splits: Splits, tmp_path: Path
+    trained: MakeTrained, tiny: Trained, tiny_run: MakeRun, tiny_splits: Splits, tmp_path: Path
 ) -> None:
     changed = replace(tiny_splits, test=other_pictures("test", 3))
 
@@ -157,14 +168,19 @@ def test_metrics_are_those_of_the_classifiers_of_both_phases(
     before.load_state_dict({key: phase1[f"module.main_classifier.{key}"] for key in WEIGHTS})
     classifiers = {"before": before, "after": loaded.model.main_classifier}
 
+    batches = open_batches(tiny_splits, 24, loaded.run.core.loading)["test"]
+    maps = LiveMaps(batches, loaded.model, CPU, augmentation=AugmentationConfig())
+    scored = score_maps(
+        maps, loaded.model, classifiers, compute=CPU, journal=Journal(), split="test"
+    )
     again = evaluate(
-        model_predictor(loaded.model, classifiers, CPU),
-        {"test": open_batches(tiny_splits, 24, loaded.run.core.loading)["test"]},
+        {"test": scored},
+        classifiers,
         class_names=loaded.class_names,
         train_counts=loaded.class_counts,
         config=loaded.run.core.metrics,
         seed=loaded.run.core.seed,
-        journal=Journal(),
+        world=World(),
     )
 
     assert again["test"] == tiny.metrics["test"]
@@ -208,10 +224,11 @@ def test_the_run_describes_its_data_and_its_environment(tiny: Trained, tiny_spli
     assert data["counts"]["train"] == tiny_splits.counts("train").tolist()
     assert data["digest"] == tiny_splits.digest
     assert (environment["command"], environment["device"]) == ("fdmo train", "cpu")
+    assert environment["processes"] == 1
 
 
 def test_a_split_without_images_has_no_metrics(
-    tiny: Trained, tiny_run: MakeRun, tiny_splits: Splits, tmp_path: Path
+    trained: MakeTrained, tiny: Trained, tiny_run: MakeRun, tiny_splits: Splits, tmp_path: Path
 ) -> None:
     without = trained(
         tiny_run(), replace(tiny_splits, val=other_pictures("val", 0)), tmp_path / "without"
@@ -222,7 +239,7 @@ def test_a_split_without_images_has_no_metrics(
 
 
 def test_data_without_landmarks_is_trained_without_a_landmark_head(
-    tiny_run: MakeRun, tiny_splits: Splits, tmp_path: Path
+    trained: MakeTrained, tiny_run: MakeRun, tiny_splits: Splits, tmp_path: Path
 ) -> None:
     plain = replace(tiny_splits, landmark_names=(), mirrored_landmarks=())
 
@@ -233,36 +250,20 @@ def test_data_without_landmarks_is_trained_without_a_landmark_head(
     assert not any("landmark" in name for name in load_file(run.folder / "model.safetensors"))
 
 
-def test_images_that_fit_into_memory_are_prepared_with_progress(
-    tiny_run: MakeRun, tiny_splits: Splits
-) -> None:
-    shown: list[Progress] = []
-    batches = open_batches(tiny_splits, 24, tiny_run().core.loading)
-
-    prepare_images(batches, Journal(show=shown.append))
-
-    total = sum(len(one) for one in batches.values())
-    assert shown[-1] == Progress("images", total, total, {})
-    assert {one.total for one in shown} == {total}
-    assert [one.done for one in shown] == sorted({one.done for one in shown})
-    assert all(list(one.keep()) == [] for one in batches.values())
-
-
-def test_images_that_do_not_fit_into_memory_are_not_prepared(
-    tiny_run: MakeRun, tiny_splits: Splits
-) -> None:
-    shown: list[Progress] = []
-    loading = tiny_run(loading={"memory_mib": 0}).core.loading
-
-    prepare_images(open_batches(tiny_splits, 24, loading), Journal(show=shown.append))
-
-    assert shown == []
-
-
 def test_a_sound_run_passes_the_check(tiny_run: MakeRun, tiny_splits: Splits) -> None:
     check_run(tiny_run(), tiny_splits)
     check_run(tiny_run(model={"auxiliary_classifier": False}), tiny_splits)
     check_run(tiny_run(), replace(tiny_splits, landmark_names=()))
+
+
+def test_the_check_gives_the_network_that_phase_1_begins_with(
+    tiny_run: MakeRun, tiny_splits: Splits
+) -> None:
+    frozen = tiny_run(texture_stream={"freeze_stages": 1}, shape_stream={"freeze_stages": 1})
+
+    for run in (tiny_run(), frozen):
+        expected = build_model(run, num_classes=12, num_landmarks=8)
+        assert differing(snapshot(check_run(run, tiny_splits)), snapshot(expected)) == []
 
 
 def test_a_shape_stream_without_a_target_is_refused_before_the_run(

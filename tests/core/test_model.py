@@ -1,6 +1,8 @@
+from copy import deepcopy
+
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fdmo_core.model import ConvBlock, ModelConfig, TwoStreamClassifier, frozen_prefix
 from fdmo_core.randomness import rng_for, seeded
@@ -183,3 +185,101 @@ def test_evaluation_mode_changes_nothing_but_itself() -> None:
     built(images())
 
     assert differing(before, snapshot(built)) == []
+
+
+def shared_and_plain(*, freeze_stages: int) -> tuple[TwoStreamClassifier, TwoStreamClassifier]:
+    """Return one network twice, whose streams have equal weights; the first shares its prefix."""
+    plain = TwoStreamClassifier(
+        texture_extractor=stream(freeze_stages),
+        shape_extractor=stream(freeze_stages),
+        landmark_head=None,
+        num_classes=5,
+        config=ModelConfig(),
+    )
+    shared = deepcopy(plain)
+    shared.share_prefix()
+    return shared, plain
+
+
+def stream(freeze_stages: int) -> SmallVgg:
+    with seeded(0, "stream"):
+        return SmallVgg(SmallVggConfig(channels=(4, 8, 8), freeze_stages=freeze_stages))
+
+
+def counted(module: nn.Module) -> list[int]:
+    """Return a list that grows by the size of a batch whenever the module is called."""
+    calls: list[int] = []
+    module.register_forward_hook(lambda _module, given, _found: calls.append(len(given[0])))
+    return calls
+
+
+def test_nothing_is_shared_before_it_is_asked_for() -> None:
+    _, plain = shared_and_plain(freeze_stages=1)
+
+    assert plain.num_shared_stages == 0
+    assert list(plain.shared_stages) == []
+    given = images()
+    assert plain.prefix(given) is given
+
+
+@pytest.mark.parametrize("freeze_stages", [0, 1, 2, 3])
+def test_frozen_stages_of_equal_weights_are_shared(freeze_stages: int) -> None:
+    shared, _ = shared_and_plain(freeze_stages=freeze_stages)
+
+    expected = freeze_stages + 1 if freeze_stages else 0  # and the normalisation
+    assert shared.num_shared_stages == expected
+    assert list(shared.shared_stages) == list(shared.texture_extractor.stages[:expected])
+
+
+def test_streams_of_other_weights_share_their_normalisation_alone() -> None:
+    built = model(freeze_stages=1)
+
+    built.share_prefix()
+
+    assert built.num_shared_stages == 1
+
+
+@pytest.mark.parametrize("freeze_stages", [1, 2, 3])
+def test_a_shared_prefix_changes_no_bit(freeze_stages: int) -> None:
+    shared, plain = shared_and_plain(freeze_stages=freeze_stages)
+    shared.eval()
+    plain.eval()
+
+    maps = shared.prefix(images())
+    kept = maps.clone()
+    outputs, expected = shared(maps), plain(plain.prefix(images()))
+
+    assert torch.equal(outputs.features, expected.features)
+    assert torch.equal(outputs.logits, expected.logits)
+    assert torch.equal(shared.extract(maps), expected.features)
+    assert torch.equal(shared.texture_maps(maps), plain.texture_maps(images()))
+    assert torch.equal(maps, kept)
+
+
+@pytest.mark.parametrize("freeze_stages", [1, 2])
+def test_a_training_step_with_a_shared_prefix_changes_no_bit(freeze_stages: int) -> None:
+    learned = []
+    for one in shared_and_plain(freeze_stages=freeze_stages):
+        one.train()
+        parameters = [weight for weight in one.parameters() if weight.requires_grad]
+        optimizer = torch.optim.Adam(parameters, lr=0.01)
+        for _ in range(2):
+            optimizer.zero_grad()
+            one(one.prefix(images())).logits.square().sum().backward()
+            optimizer.step()
+        learned.append(snapshot(one))
+
+    assert differing(*learned) == []
+
+
+def test_the_prefix_runs_once_for_both_streams() -> None:
+    shared, plain = shared_and_plain(freeze_stages=2)
+    calls = [
+        [counted(one.texture_extractor.stages[1]), counted(one.shape_extractor.stages[1])]
+        for one in (shared, plain)
+    ]
+
+    shared.extract(shared.prefix(images()))
+    plain.extract(plain.prefix(images()))
+
+    assert calls == [[[3], []], [[3], [3]]]

@@ -1,12 +1,15 @@
 from collections.abc import Callable
 
+import pytest
 import torch
 
 from fdmo_core.config import Run
+from fdmo_core.errors import ConfigError
 from fdmo_core.model import TwoStreamClassifier
-from fdmo_core.model_building import build_model
+from fdmo_core.model_building import build_model, initial_model
 from fdmo_core.testing.expectations import differing, snapshot
 from fdmo_plugins.ldm.head import LandmarkDetectionModule
+from fdmo_plugins.small_vgg.extractor import SmallVgg
 
 MakeRun = Callable[..., Run]
 
@@ -72,3 +75,71 @@ def test_convolutions_are_stored_channels_last(tiny_run: MakeRun) -> None:
     kernels = [one for one in model.parameters() if one.dim() == 4 and one.shape[1] > 1]
     assert kernels
     assert all(one.is_contiguous(memory_format=torch.channels_last) for one in kernels)
+
+
+FROZEN = {"texture_stream": {"freeze_stages": 1}, "shape_stream": {"freeze_stages": 1}}
+
+
+def initial(run: Run) -> TwoStreamClassifier:
+    return initial_model(run, num_classes=12, num_landmarks=8)
+
+
+def fill_with_ones(extractor: SmallVgg) -> None:
+    """Stand for the loading of weights that come from elsewhere."""
+    with torch.no_grad():
+        for parameter in extractor.parameters():
+            parameter.fill_(1)
+
+
+def test_initial_weights_are_those_of_the_extractors_and_else_random(
+    tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SmallVgg, "load_initial_weights", fill_with_ones)
+
+    before, after = snapshot(built(tiny_run())), snapshot(initial(tiny_run()))
+
+    changed = differing(before, after)
+    assert {name.split(".")[0] for name in changed} == {"texture_extractor", "shape_extractor"}
+    assert all((after[name] == 1).all() for name in changed)
+
+
+def test_a_trained_network_is_built_again_without_loading_initial_weights(
+    tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(extractor: SmallVgg) -> None:
+        raise ConfigError("The weights are not there.")
+
+    monkeypatch.setattr(SmallVgg, "load_initial_weights", refuse)
+
+    built(tiny_run())
+
+    with pytest.raises(ConfigError, match=r"The weights are not there\."):
+        initial(tiny_run())
+
+
+def test_equal_initial_weights_give_a_shared_prefix(
+    tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apart = initial(tiny_run(**FROZEN))
+    monkeypatch.setattr(SmallVgg, "load_initial_weights", fill_with_ones)
+    together = initial(tiny_run(**FROZEN))
+
+    assert apart.num_shared_stages == 1  # the normalisation
+    assert together.num_shared_stages == 2
+    assert initial(tiny_run()).num_shared_stages == 0  # nothing is frozen
+
+
+def test_the_trial_of_the_network_changes_no_weight(tiny_run: MakeRun) -> None:
+    assert differing(snapshot(initial(tiny_run())), snapshot(built(tiny_run()))) == []
+
+
+def test_a_network_that_cannot_take_the_images_is_refused(tiny_run: MakeRun) -> None:
+    with pytest.raises(ConfigError) as caught:
+        initial(tiny_run(shape_stream={"channels": [4] * 7}))
+
+    message = str(caught.value)
+    assert message.startswith("The network cannot take images of 24 x 24 pixels: ")
+    assert message.endswith(
+        "Expected extractors that fit data.image_size. Raise data.image_size, or choose fewer "
+        "stages in texture_stream and shape_stream."
+    )

@@ -5,16 +5,19 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from pydantic import ValidationError
 from torch import Tensor, nn
 
 from fdmo_core.augmentation import AugmentationConfig
-from fdmo_core.batches import Batch, Batches, scale_pixels
+from fdmo_core.batches import Batches
 from fdmo_core.checkpoint import load_checkpoint, save_checkpoint
+from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.data import open_batches
 from fdmo_core.errors import ConfigError
 from fdmo_core.journal import Journal, Progress
+from fdmo_core.maps import LiveMaps, MapBatch
 from fdmo_core.model import TwoStreamClassifier, frozen_prefix
 from fdmo_core.model_building import build_model
 from fdmo_core.phase1 import (
@@ -27,11 +30,14 @@ from fdmo_core.phase1 import (
     start_phase1,
     train_phase1,
 )
+from fdmo_core.phase1_network import phase1_network
+from fdmo_core.randomness import rng_for
 from fdmo_core.samples import Splits
+from fdmo_core.sampling import epoch_rows
 from fdmo_core.testing.expectations import differing, snapshot
 
 MakeRun = Callable[..., Run]
-CPU = torch.device("cpu")
+CPU = Compute(torch.device("cpu"))
 
 
 @pytest.fixture
@@ -41,20 +47,20 @@ def batches(tiny_run: MakeRun, tiny_splits: Splits) -> Batches:
 
 def started(run: Run, *, num_landmarks: int = 8) -> Phase1State:
     model = build_model(run, num_classes=12, num_landmarks=num_landmarks)
-    return start_phase1(model, run.core.phase1)
+    return start_phase1(model, run.core.phase1, Compute(CPU.device, run.core.compute))
+
+
+def live_maps(model: TwoStreamClassifier, batches: Batches, compute: Compute = CPU) -> LiveMaps:
+    return LiveMaps(
+        batches, model, compute, augmentation=AugmentationConfig(), mirrored_landmarks=((0, 1),)
+    )
 
 
 def train(state: Phase1State, batches: Batches, run: Run, **options: Any) -> None:
     defaults: dict[str, Any] = {"journal": Journal(), "seed": run.core.seed}
-    train_phase1(
-        state,
-        batches,
-        run.core.phase1,
-        augmentation=AugmentationConfig(),
-        mirrored_landmarks=((0, 1),),
-        device=CPU,
-        **(defaults | options),
-    )
+    compute = Compute(CPU.device, run.core.compute)
+    maps = live_maps(state.model, batches, compute)
+    train_phase1(state, maps, run.core.phase1, compute=compute, **(defaults | options))
 
 
 def saving(state: Phase1State, folder: Path, *, after: int) -> Callable[[int], None]:
@@ -63,23 +69,31 @@ def saving(state: Phase1State, folder: Path, *, after: int) -> Callable[[int], N
     def save(done: int) -> None:
         if done == after:
             save_checkpoint(
-                folder, "phase1", done=done, module=state.model, optimizers={"all": state.optimizer}
+                folder,
+                "phase1",
+                done=done,
+                module=state.model,
+                optimizers={"all": state.optimizer},
+                scaler=state.scaler,
             )
 
     return save
 
 
-def first_batch(batches: Batches) -> Batch:
-    return next(batches.in_order(16))
+def first_batch(model: TwoStreamClassifier, batches: Batches) -> MapBatch:
+    return next(live_maps(model, batches).in_order(16))
 
 
-def losses(model: TwoStreamClassifier, batch: Batch, *, is_shape_only: bool, **options: Any) -> Any:
+def losses(
+    model: TwoStreamClassifier, batch: MapBatch, *, is_shape_only: bool, **options: Any
+) -> dict[str, Tensor]:
+    network = phase1_network(model, CPU, is_shape_only=is_shape_only)
     return phase1_losses(
-        model,
-        batch,
-        scale_pixels(batch.images),
+        network(batch.maps),
+        batch.labels,
+        batch.landmarks,
+        model.landmark_head,
         Phase1Config(**options),
-        is_shape_only=is_shape_only,
     )
 
 
@@ -119,7 +133,7 @@ def test_a_rate_is_set_for_all_parameters() -> None:
 def test_adam_gets_all_that_is_not_frozen(tiny_run: MakeRun) -> None:
     run = tiny_run(texture_stream={"freeze_stages": 1}, phase1={"betas": [0.8, 0.99]})
 
-    model, optimizer = started(run)
+    model, optimizer, _ = started(run)
 
     (group,) = optimizer.param_groups
     frozen = {id(one) for one in frozen_prefix(model.texture_extractor).parameters()}
@@ -132,7 +146,7 @@ def test_adam_gets_all_that_is_not_frozen(tiny_run: MakeRun) -> None:
 def test_the_shape_stream_alone_has_no_main_loss(tiny_run: MakeRun, batches: Batches) -> None:
     model = started(tiny_run()).model
 
-    found = losses(model, first_batch(batches), is_shape_only=True)
+    found = losses(model, first_batch(model, batches), is_shape_only=True)
 
     assert list(found) == ["auxiliary", "landmark", "visibility"]
 
@@ -152,7 +166,7 @@ def test_losses_have_the_names_of_what_the_model_has(
     run = tiny_run(model={"auxiliary_classifier": auxiliary})
     model = started(run, num_landmarks=num_landmarks).model
 
-    assert list(losses(model, first_batch(batches), is_shape_only=False)) == expected
+    assert list(losses(model, first_batch(model, batches), is_shape_only=False)) == expected
 
 
 def mean_cross_entropy(logits: list[list[float]], labels: list[int]) -> float:
@@ -165,11 +179,11 @@ def mean_cross_entropy(logits: list[list[float]], labels: list[int]) -> float:
 
 def test_both_classifiers_minimise_their_cross_entropy(tiny_run: MakeRun, batches: Batches) -> None:
     model = started(tiny_run()).model.eval()
-    batch = first_batch(batches)
+    batch = first_batch(model, batches)
 
     found = losses(model, batch, is_shape_only=False, auxiliary_weight=0.25)
 
-    outputs, labels = model(scale_pixels(batch.images)), batch.labels.tolist()
+    outputs, labels = model(batch.maps), batch.labels.tolist()
     main = mean_cross_entropy(outputs.logits.tolist(), labels)
     auxiliary = mean_cross_entropy(outputs.shape_stream.auxiliary_logits.tolist(), labels)
     assert found["main"].item() == pytest.approx(main, rel=1e-5)
@@ -178,11 +192,11 @@ def test_both_classifiers_minimise_their_cross_entropy(tiny_run: MakeRun, batche
 
 def test_the_landmark_head_scores_its_own_prediction(tiny_run: MakeRun, batches: Batches) -> None:
     model = started(tiny_run()).model.eval()
-    batch = first_batch(batches)
+    batch = first_batch(model, batches)
 
     found = losses(model, batch, is_shape_only=True)
 
-    prediction = model.shape_stream(scale_pixels(batch.images)).landmarks
+    prediction = model.shape_stream(batch.maps).landmarks
     assert model.landmark_head is not None
     assert prediction is not None
     expected = model.landmark_head.losses(prediction, batch.landmarks)
@@ -214,16 +228,21 @@ def test_epochs_of_the_whole_network_change_every_part(tiny_run: MakeRun, batche
     assert changed == {name for name, _ in state.model.named_children()}
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_a_run_that_goes_on_from_a_checkpoint_equals_the_uninterrupted_one_bit_for_bit(
-    tiny_run: MakeRun, batches: Batches, tmp_path: Path
+    tiny_run: MakeRun, batches: Batches, tmp_path: Path, precision: str
 ) -> None:
-    run = tiny_run(phase1={"shape_epochs": 1, "epochs": 3})
+    run = tiny_run(phase1={"shape_epochs": 1, "epochs": 3}, compute={"precision": precision})
     whole = started(run)
     train(whole, batches, run, after_epoch=saving(whole, tmp_path, after=2))
 
-    resumed = started(tiny_run(seed=1))
+    resumed = started(tiny_run(seed=1, compute={"precision": precision}))
     done = load_checkpoint(
-        tmp_path, "phase1", module=resumed.model, optimizers={"all": resumed.optimizer}
+        tmp_path,
+        "phase1",
+        module=resumed.model,
+        optimizers={"all": resumed.optimizer},
+        scaler=resumed.scaler,
     )
     train(resumed, batches, run, first_epoch=done)
 
@@ -297,6 +316,70 @@ def test_training_lowers_the_loss(tiny_run: MakeRun, batches: Batches) -> None:
 
     terms = [one.terms["main"] for one in shown]
     assert sum(terms[-3:]) < 0.8 * sum(terms[:3])
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_training_in_reduced_precision_lowers_the_loss_and_keeps_weights_in_fp32(
+    tiny_run: MakeRun, batches: Batches, precision: str
+) -> None:
+    shown: list[Progress] = []
+    run = tiny_run(
+        phase1={"shape_epochs": 1, "epochs": 7, "learning_rate": 0.01},
+        compute={"precision": precision},
+    )
+    state = started(run)
+
+    train(state, batches, run, journal=Journal(show=shown.append))
+
+    terms = [one.terms["main"] for one in shown if "main" in one.terms]
+    assert sum(terms[-3:]) < 0.8 * sum(terms[:3])
+    assert {one.dtype for one in state.model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_convolutions_are_in_the_reduced_precision_and_losses_in_fp32(
+    tiny_run: MakeRun, batches: Batches, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tiny_run(phase1={"shape_epochs": 0}, compute={"precision": precision})
+    state = started(run)
+    of_blocks, of_losses = set[torch.dtype](), set[torch.dtype]()
+    state.model.texture_block.layers[0].register_forward_hook(
+        lambda _module, _given, found: of_blocks.add(found.dtype)
+    )
+
+    def watched(logits: Tensor, labels: Tensor) -> Tensor:
+        of_losses.add(logits.dtype)
+        assert not torch.is_autocast_enabled("cpu")
+        return F.nll_loss(logits.log_softmax(dim=1), labels)
+
+    monkeypatch.setattr("fdmo_core.phase1.F.cross_entropy", watched)
+    train(state, batches, run)
+
+    assert of_blocks == {{"bf16": torch.bfloat16, "fp16": torch.float16}[precision]}
+    assert of_losses == {torch.float32}
+
+
+def test_every_step_sees_the_rows_that_the_sampling_gives(
+    tiny_run: MakeRun, batches: Batches
+) -> None:
+    run = tiny_run(phase1={"shape_epochs": 1, "epochs": 1, "sampling": "balanced"})
+    state = started(run)
+    maps = live_maps(state.model, batches)
+    seen: list[list[list[int]]] = []
+    training = maps.training
+
+    def watched(steps: Any, *, seed: int, epoch: int) -> Any:
+        seen.append([rows.tolist() for rows in steps])
+        return training(steps, seed=seed, epoch=epoch)
+
+    maps.training = watched  # type: ignore[method-assign]
+    train_phase1(state, maps, run.core.phase1, seed=5, compute=CPU, journal=Journal())
+
+    for epoch, steps in enumerate(seen):
+        rng = rng_for(5, "phase1-order", epoch)
+        rows = epoch_rows(batches.labels, "balanced", rng)
+        assert steps == [part.tolist() for part in rows.split(32)]
+    assert len(seen) == 2
 
 
 def test_a_shape_stream_with_nothing_to_learn_from_is_refused() -> None:

@@ -8,13 +8,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fdmo_core.batches import Batches, scale_pixels
+from fdmo_core.augmentation import AugmentationConfig
 from fdmo_core.checkpoint import load_checkpoint, save_checkpoint
 from fdmo_core.classifier import CosineClassifier, LinearClassifier
+from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.data import open_batches
 from fdmo_core.interfaces import ComponentConfig, FeatureDictionary, Phase2Parts, Rebalancer
 from fdmo_core.journal import Journal, Progress
+from fdmo_core.maps import LiveMaps, Maps
 from fdmo_core.model import TwoStreamClassifier
 from fdmo_core.model_building import build_model
 from fdmo_core.phase2 import build_dictionary, extract_features, start_phase2, train_phase2
@@ -30,7 +32,7 @@ from fdmo_core.testing.toys import (
 )
 
 MakeRun = Callable[..., Run]
-CPU = torch.device("cpu")
+CPU = Compute(torch.device("cpu"))
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Prepared:
     """What lies before phase 2: an untrained model with its data and dictionary."""
 
     model: TwoStreamClassifier
-    batches: Batches
+    maps: Maps
     dictionary: FeatureDictionary
     class_counts: Tensor
 
@@ -48,12 +50,13 @@ def prepared(tiny_run: MakeRun, tiny_splits: Splits) -> Prepared:
     run = tiny_run()
     model = build_model(run, num_classes=12, num_landmarks=0)
     batches = open_batches(tiny_splits, 24, run.core.loading)["train"]
-    dictionary = built(run, model, batches)
-    return Prepared(model, batches, dictionary, torch.from_numpy(tiny_splits.counts("train")))
+    maps = LiveMaps(batches, model, CPU, augmentation=AugmentationConfig())
+    dictionary = built(run, model, maps)
+    return Prepared(model, maps, dictionary, torch.from_numpy(tiny_splits.counts("train")))
 
 
-def built(run: Run, model: TwoStreamClassifier, batches: Batches) -> FeatureDictionary:
-    return build_dictionary(model, batches, run, num_classes=12, device=CPU, journal=Journal())
+def built(run: Run, model: TwoStreamClassifier, maps: Maps) -> FeatureDictionary:
+    return build_dictionary(model, maps, run, num_classes=12, compute=CPU, journal=Journal())
 
 
 def features_by_source(dictionary: FeatureDictionary) -> dict[int, Tensor]:
@@ -64,20 +67,24 @@ def features_by_source(dictionary: FeatureDictionary) -> dict[int, Tensor]:
 
 def started(run: Run, prepared: Prepared) -> Rebalancer:
     return start_phase2(
-        prepared.model, prepared.dictionary, run, class_counts=prepared.class_counts, device=CPU
+        prepared.model,
+        prepared.dictionary,
+        run,
+        class_counts=prepared.class_counts,
+        device=CPU.device,
     )
 
 
 def test_features_are_extracted_in_order_with_labels_and_sources(prepared: Prepared) -> None:
-    parts = list(extract_features(prepared.model, prepared.batches, device=CPU, journal=Journal()))
+    parts = list(extract_features(prepared.model, prepared.maps, compute=CPU, journal=Journal()))
 
-    (everything,) = prepared.batches.in_order(len(prepared.batches))
+    (everything,) = prepared.maps.in_order(len(prepared.maps))
     with torch.no_grad():
-        expected = prepared.model.extract(scale_pixels(everything.images))
+        expected = prepared.model.extract(everything.maps)
     features, labels, sources = (torch.cat(column) for column in zip(*parts, strict=True))
     torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-5)
-    assert torch.equal(labels, prepared.batches.labels)
-    assert sources.tolist() == list(range(len(prepared.batches)))
+    assert torch.equal(labels, prepared.maps.labels)
+    assert sources.tolist() == list(range(len(prepared.maps)))
 
 
 def test_features_are_extracted_in_evaluation_mode_and_without_gradients(
@@ -88,7 +95,7 @@ def test_features_are_extracted_in_evaluation_mode_and_without_gradients(
     shown: list[Progress] = []
 
     parts = extract_features(
-        prepared.model, prepared.batches, device=CPU, journal=Journal(show=shown.append)
+        prepared.model, prepared.maps, compute=CPU, journal=Journal(show=shown.append)
     )
 
     assert not any(part.features.requires_grad for part in parts)
@@ -100,11 +107,11 @@ def test_features_are_extracted_in_evaluation_mode_and_without_gradients(
 def test_the_dictionary_holds_the_features_of_the_training_split_and_nothing_else(
     prepared: Prepared,
 ) -> None:
-    (part,) = extract_features(prepared.model, prepared.batches, device=CPU, journal=Journal())
+    (part,) = extract_features(prepared.model, prepared.maps, compute=CPU, journal=Journal())
 
     rows = features_by_source(prepared.dictionary)
 
-    assert sorted(rows) == list(range(len(prepared.batches)))
+    assert sorted(rows) == list(range(len(prepared.maps)))
     assert all(torch.equal(rows[source], part.features[source]) for source in rows)
     assert torch.equal(prepared.dictionary.class_sizes, prepared.class_counts)
     assert prepared.dictionary.stream_dims == prepared.model.stream_dims
@@ -115,7 +122,7 @@ def test_a_capped_dictionary_holds_rows_of_the_full_one(
 ) -> None:
     run = tiny_run(dictionary={"name": "memory", "max_per_class": 5})
 
-    capped = built(run, prepared.model, prepared.batches)
+    capped = built(run, prepared.model, prepared.maps)
 
     assert torch.equal(capped.class_sizes, prepared.class_counts.clamp(max=5))
     whole = features_by_source(prepared.dictionary)
@@ -129,7 +136,7 @@ def test_the_seed_decides_which_rows_a_capped_dictionary_holds(
     capped = {"name": "memory", "max_per_class": 5}
 
     sources = [
-        built(tiny_run(seed=seed, dictionary=capped), prepared.model, prepared.batches).sources
+        built(tiny_run(seed=seed, dictionary=capped), prepared.model, prepared.maps).sources
         for seed in (0, 0, 1)
     ]
 

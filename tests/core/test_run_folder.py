@@ -115,6 +115,25 @@ def test_a_loaded_model_gives_equal_logits(
     assert torch.equal(loaded(images()).logits, used_model(tiny_run())(images()).logits)
 
 
+def test_a_loaded_model_shares_its_prefix(
+    tiny_run: MakeRun,
+    tiny_splits: Splits,
+    share: Callable[[TwoStreamClassifier], TwoStreamClassifier],
+    registry: Registry,
+    tmp_path: Path,
+) -> None:
+    frozen = {"freeze_stages": 1}
+    run = tiny_run(texture_stream=frozen, shape_stream=frozen)
+    model = share(build_model(run, num_classes=12, num_landmarks=8)).eval()
+
+    save_model(tmp_path, model, run, tiny_splits)
+
+    loaded = load_run(tmp_path, registry).model
+    assert loaded.num_shared_stages == model.num_shared_stages == 2
+    found, expected = (one(one.prefix(images())).logits for one in (loaded, model))
+    assert torch.equal(found, expected)
+
+
 def test_a_cosine_classifier_comes_back_with_its_scale(
     tiny_run: MakeRun, tiny_splits: Splits, registry: Registry, tmp_path: Path
 ) -> None:

@@ -2,18 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
-import torch
 from torch import Tensor
 
 from fdmo_core.config import Run
 from fdmo_core.data import some_images
-from fdmo_core.engine import train
-from fdmo_core.journal import Journal
 from fdmo_core.registry import Registry
-from fdmo_core.run_folder import TrainedRun, create_run_folder, load_run
+from fdmo_core.run_folder import TrainedRun, load_run
 from fdmo_core.samples import Splits
 from fdmo_export.graph import DeployedClassifier
 from fdmo_export.verify import Comparison
@@ -24,13 +22,13 @@ from fdmo_export.write import export_run
 def trained(
     tiny_run: Callable[..., Run],
     tiny_splits: Splits,
+    train_into: Callable[..., dict[str, Any]],
     registry: Registry,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> TrainedRun:
     """The tiny run, read from its folder; no test changes it."""
-    folder = create_run_folder(tmp_path_factory.mktemp("runs") / "run", data="garments")
-    cpu, journal = torch.device("cpu"), Journal()
-    train(tiny_run(), tiny_splits, folder, device=cpu, journal=journal, command="test")
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    train_into(folder, tiny_run(), tiny_splits)
     return load_run(folder, registry)
 
 

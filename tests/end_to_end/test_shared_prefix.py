@@ -1,0 +1,148 @@
+"""VGG16 streams from one file of weights: trained over a cache, exported with one prefix."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torchvision.models import vgg16
+
+from fdmo_core.config import Run, resolve_run
+from fdmo_core.data import open_data, some_images
+from fdmo_core.randomness import rng_for
+from fdmo_core.registry import Registry
+from fdmo_core.run_folder import TrainedRun, load_run
+from fdmo_core.samples import Splits
+from fdmo_export.runtime import OnnxClassifier
+from fdmo_export.verify import Comparison
+from fdmo_export.write import export_run
+
+TrainInto = Callable[..., dict[str, Any]]
+NUM_PREFIX, NUM_TAIL, NUM_BLOCK = 10, 3, 2  # convolutions: to conv4_3, of conv5, of a conv block
+
+
+def write_weights(path: Path) -> None:
+    """Write random weights of VGG16's convolutions under torchvision's names."""
+    with torch.device("meta"):
+        features = vgg16(weights=None, init_weights=False).features
+    rng = rng_for(0, "vgg16")
+    save_file(
+        {
+            f"features.{name}": torch.randn(one.shape, generator=rng)
+            * (2 / one[0].numel()) ** 0.5
+            * (one.dim() > 1)
+            for name, one in features.state_dict().items()
+        },
+        path,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("prefix")
+    write_weights(folder / "vgg16.safetensors")
+    stream = {"name": "vgg16", "weights_file": str(folder / "vgg16.safetensors")}
+    content = {
+        "data": {
+            "name": "garments",
+            "largest_class": 4,
+            "imbalance_ratio": 2,
+            "val_per_class": 2,
+            "test_per_class": 1,
+            "image_size": 32,
+        },
+        "texture_stream": stream,
+        "shape_stream": stream,
+        "cache": {"folder": str(folder / "cache"), "views": 1},
+        "model": {"feature_ratio": 1},
+        "phase1": {"shape_epochs": 0, "epochs": 1},
+        "rebalancer": {"name": "adversarial", "epochs": 1, "samples_per_class": 3},
+        "generator": {"name": "convexgan", "hidden": [16, 16], "discriminator_hidden": [16, 16]},
+        "metrics": {"bootstrap_samples": 100},
+    }
+    return resolve_run(content, registry)
+
+
+@pytest.fixture(scope="module")
+def splits(run: Run) -> Splits:
+    return open_data(run)
+
+
+@pytest.fixture(scope="module")
+def trained(
+    run: Run,
+    splits: Splits,
+    registry: Registry,
+    train_into: TrainInto,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> TrainedRun:
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    train_into(folder, run, splits)
+    return load_run(folder, registry)
+
+
+@pytest.fixture(scope="module")
+def exported(
+    trained: TrainedRun, splits: Splits, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[Comparison]]:
+    path = tmp_path_factory.mktemp("exported") / "model.onnx"
+    return path, export_run(trained, some_images(splits, 32)[0], path, split="val")
+
+
+def test_the_streams_share_all_that_is_frozen(run: Run, trained: TrainedRun) -> None:
+    model = trained.model
+
+    assert model.num_shared_stages == model.texture_extractor.num_frozen_stages == 1 + NUM_PREFIX
+
+
+def test_training_leaves_the_prefix_and_changes_the_rest(run: Run, trained: TrainedRun) -> None:
+    given = load_file(run.texture_stream.config.weights_file)
+    names = sorted(
+        (name for name in given if name.endswith("weight")),
+        key=lambda name: int(name.split(".")[1]),
+    )
+
+    for extractor in (trained.model.texture_extractor, trained.model.shape_extractor):
+        learned = [one for one in extractor.parameters() if one.dim() == 4]
+        kept = [torch.equal(one, given[name]) for one, name in zip(learned, names, strict=True)]
+        assert kept == [True] * NUM_PREFIX + [False] * NUM_TAIL
+
+
+def test_the_cache_holds_the_maps_of_every_split(run: Run, trained: TrainedRun) -> None:
+    entries = {one for one in Path(run.core.cache.folder).iterdir() if one.is_dir()}
+
+    layouts = [json.loads((one / "manifest.json").read_text())["layout"] for one in entries]
+    assert {one.name.partition("-")[0] for one in entries} == {"train", "val", "test"}
+    assert {(one["channels"], one["height"], one["width"]) for one in layouts} == {(512, 2, 2)}
+
+
+def test_the_graph_holds_the_prefix_once(exported: tuple[Path, list[Comparison]]) -> None:
+    graph = onnx.load(exported[0]).graph
+
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert len(convolutions) == NUM_PREFIX + 2 * (NUM_TAIL + NUM_BLOCK)
+
+
+def test_the_file_answers_as_the_run_does(
+    trained: TrainedRun, splits: Splits, exported: tuple[Path, list[Comparison]]
+) -> None:
+    path, comparisons = exported
+    images, _ = some_images(splits, 32)
+
+    found = OnnxClassifier(path).run(images.numpy())["logits"]
+
+    with torch.no_grad():
+        expected = trained.model(trained.model.prefix(images.float() / 255)).logits
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-3, atol=1e-3)
+    assert [one.label_flips for one in comparisons] == [0, 0, 0]
+
+
+def test_the_metrics_are_of_every_image(trained: TrainedRun) -> None:
+    metrics = json.loads((trained.folder / "metrics.json").read_text())
+
+    assert [metrics[name]["after"]["samples"] for name in ("val", "test")] == [24, 12]
