@@ -50,7 +50,7 @@ def open_data(run: Run) -> Splits:
                 f"each class of the training split. Remove the class or add it to training."
             )
     empty = [splits.class_names[label] for label in np.flatnonzero(splits.counts("train") == 0)]
-    if empty:
+    if empty and not splits.keeps_empty_classes:
         raise DataError(
             f"Classes without a training image: {', '.join(empty)}. Expected at least one of each. "
             f"Drop the classes or add images."
@@ -82,8 +82,13 @@ def describe_data(splits: Splits) -> dict[str, Any]:
     }
 
 
-def data_notices(splits: Splits) -> list[str]:
-    """Return what a person should know of the data before a run, a sentence each."""
+def data_notices(splits: Splits, *, mirrors: bool) -> list[str]:
+    """Return what a person should know of the data before a run, a sentence each.
+
+    Args:
+        splits: The opened data set.
+        mirrors: Whether training images may be mirrored.
+    """
     notices = []
     for name, absent in describe_data(splits)["absent_classes"].items():
         if absent:
@@ -96,6 +101,11 @@ def data_notices(splits: Splits) -> list[str]:
         )
     if not splits.landmark_names:
         notices.append("The data set has no landmarks, so no landmark head is built.")
+    elif mirrors and not splits.mirrored_landmarks:
+        notices.append(
+            "Images are mirrored, but the data set names no pairs of landmarks, so left ones are "
+            "learned as right ones; set augmentation.mirror = false."
+        )
     return notices
 
 

@@ -52,7 +52,7 @@ def train(
     Returns:
         Metrics by split, then before and after phase 2.
     """
-    for notice in data_notices(splits):
+    for notice in data_notices(splits, mirrors=run.core.augmentation.mirror):
         journal.notice(notice)
     class_counts = torch.from_numpy(splits.counts("train"))
     model.to(compute.device)

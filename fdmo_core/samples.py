@@ -71,6 +71,8 @@ class Splits:
         landmark_names: In the order of the landmarks; empty where there are none.
         mirrored_landmarks: Pairs of landmarks that change places in a mirrored image.
         skipped: Files left out, each with the reason.
+        keeps_empty_classes: Whether a class may be without a training image, because the person
+            asked for it; otherwise such a class is an error.
     """
 
     class_names: tuple[str, ...]
@@ -81,6 +83,7 @@ class Splits:
     landmark_names: tuple[str, ...] = ()
     mirrored_landmarks: tuple[tuple[int, int], ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
+    keeps_empty_classes: bool = False
 
     def named(self) -> dict[str, Split]:
         """Return the splits by name, in the order train, val, test."""

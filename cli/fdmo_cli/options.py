@@ -19,7 +19,7 @@ PluginOption = Annotated[
 ]
 DataOption = Annotated[
     str | None,
-    typer.Option("--data", help="Data set by name, a folder of class folders, or a table of images."),
+    typer.Option("--data", help="Data set by name, folder of class folders, or table of images."),
 ]
 SetOption = Annotated[
     list[str] | None,

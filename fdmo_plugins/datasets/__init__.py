@@ -3,14 +3,20 @@
 from collections.abc import Callable
 
 from fdmo_core import Dataset, hookimpl
+from fdmo_plugins.datasets.deepfashion.dataset import DeepFashionDataset
+from fdmo_plugins.datasets.deepfashion2.dataset import DeepFashion2Dataset
 from fdmo_plugins.datasets.fashion_mnist import FashionMnistDataset
 from fdmo_plugins.datasets.folder import FolderDataset
 from fdmo_plugins.datasets.garments.dataset import GarmentsDataset
+from fdmo_plugins.datasets.table.dataset import TableDataset
 
 
 @hookimpl
 def register_datasets(register: Callable[[type[Dataset]], None]) -> None:
-    """Supply the drawn, embedded set, Fashion-MNIST, and a person's own images."""
+    """Supply the drawn, embedded set, published sets, and a person's own images."""
     register(GarmentsDataset)
     register(FashionMnistDataset)
     register(FolderDataset)
+    register(TableDataset)
+    register(DeepFashionDataset)
+    register(DeepFashion2Dataset)

@@ -1,6 +1,8 @@
+import json
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -20,6 +22,7 @@ from fdmo_core.data import (
     require_split,
     some_images,
 )
+from fdmo_core.data_report import REPORT_FORMAT
 from fdmo_core.errors import ConfigError, DataError
 from fdmo_core.interfaces import Dataset, DatasetConfig
 from fdmo_core.preprocessing import prepare
@@ -125,6 +128,29 @@ def test_a_class_without_a_training_image_is_refused(tiny_run: Callable[..., Run
     )
 
 
+def test_a_class_without_a_training_image_stays_where_the_data_set_asks_for_it(
+    tiny_run: Callable[..., Run],
+) -> None:
+    given = replace(splits((0, 0), (0,), (0,), names=("cat", "dog")), keeps_empty_classes=True)
+
+    assert opened(tiny_run, given) is given
+
+
+def test_what_a_report_leaves_out_is_not_used(tiny_run: Callable[..., Run], tmp_path: Path) -> None:
+    given, report = splits(), tmp_path / "report.json"
+    gone = given.train.source(0)
+    leave_out = {"train": [gone], "val": [], "test": []}
+    report.write_text(json.dumps({"format": REPORT_FORMAT, "leave_out": leave_out}))
+    GivenDataset.given, run = given, tiny_run()
+    config = GivenConfig(exclude=str(report))
+
+    kept = open_data(replace(run, data=Resolved(GivenDataset, config, run.data.origin)))
+
+    assert len(kept.train.labels) == len(given.train.labels) - 1
+    assert gone not in [kept.train.source(row) for row in range(len(kept.train.labels))]
+    assert kept.digest != given.digest
+
+
 def test_the_configured_data_set_is_opened(tiny_run: Callable[..., Run]) -> None:
     garments = open_data(tiny_run())
 
@@ -161,7 +187,9 @@ def test_data_is_described_as_plain_data() -> None:
 
 
 def test_what_a_person_should_know_is_a_sentence_each() -> None:
-    notices = data_notices(replace(splits(val=(0, 0)), skipped={"a": "Empty.", "b": "Empty."}))
+    skipping = replace(splits(val=(0, 0)), skipped={"a": "Empty.", "b": "Empty."})
+
+    notices = data_notices(skipping, mirrors=True)
 
     assert notices == [
         "Split 'val' has no image of: dog, emu; its metrics leave them out.",
@@ -171,7 +199,17 @@ def test_what_a_person_should_know_is_a_sentence_each() -> None:
 
 
 def test_sound_data_with_landmarks_needs_no_word() -> None:
-    assert data_notices(replace(splits(), landmark_names=("left",))) == []
+    assert data_notices(replace(splits(), landmark_names=("left",)), mirrors=False) == []
+
+
+def test_mirroring_landmarks_without_pairs_is_told() -> None:
+    alone = replace(splits(), landmark_names=("left collar", "right collar"))
+    paired = replace(alone, mirrored_landmarks=((0, 1),))
+
+    (notice,) = data_notices(alone, mirrors=True)
+
+    assert "the data set names no pairs of landmarks" in notice
+    assert data_notices(paired, mirrors=True) == []
 
 
 @pytest.mark.parametrize("name", ["train", "val", "test"])

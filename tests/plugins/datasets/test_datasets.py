@@ -8,4 +8,11 @@ def test_the_plugin_supplies_every_built_in_data_set() -> None:
     datasets.register_datasets(registered.append)
 
     names = [dataset.config_class().model_dump()["name"] for dataset in registered]
-    assert names == ["garments", "fashion-mnist", "folder"]
+    assert names == [
+        "garments",
+        "fashion-mnist",
+        "folder",
+        "table",
+        "deepfashion",
+        "deepfashion2",
+    ]
