@@ -35,10 +35,11 @@ def read_run(
     settings: Iterable[str] | None,
     seed: int | None,
 ) -> "Run":
-    """Return the run that a configuration file and the command line describe."""
+    """Return the run that a configuration file, or a preset, and the command line describe."""
+    from fdmo_cli.presets import find_config
     from fdmo_core.config import read_toml
 
-    content = {} if config is None else read_toml(config)
+    content = {} if config is None else read_toml(find_config(config))
     return change_run(content, registry, plugins=plugins, data=data, settings=settings, seed=seed)
 
 

@@ -18,7 +18,7 @@ from fdmo_plugins.convexgan.objectives import (
     realism_objective,
 )
 from fdmo_plugins.convexgan.per_feature import per_feature_combination
-from fdmo_plugins.convexgan.weights import WeightNetwork, masked_softmax
+from fdmo_plugins.convexgan.weights import WeightNetwork, masked_softmax, one_hot_weights
 
 
 class ConvexGanConfig(ComponentConfig):
@@ -41,6 +41,10 @@ class ConvexGanConfig(ComponentConfig):
     )
     tie_streams: bool = Field(
         default=False, description="Whether the streams share one weight vector."
+    )
+    artificial_streams: Literal["both", "texture", "shape"] = Field(
+        default="both",
+        description="Streams with mixed features; the other one keeps a drawn one (Fig. 3).",
     )
     chunk_size: int = Field(
         default=16, ge=1, description="Features worked off at a time with weights per feature."
@@ -67,13 +71,26 @@ class ConvexGanConfig(ComponentConfig):
                 "tie_streams has no meaning with weights = 'per-feature', where every feature has "
                 "its own weights; remove one of the two"
             )
+        if self.artificial_streams != "both" and self.weights == "per-feature":
+            raise ValueError(
+                f"artificial_streams = '{self.artificial_streams}' has no meaning with weights = "
+                f"'per-feature', which mix every number of the joined feature; remove one of the "
+                f"two"
+            )
+        if self.artificial_streams != "both" and self.tie_streams:
+            raise ValueError(
+                f"artificial_streams = '{self.artificial_streams}' has no meaning with tie_streams "
+                f"= true, where both streams are mixed alike; remove one of the two"
+            )
         return self
 
 
 class ConvexGan(FeatureGenerator):
     """Mixes drawn features by weights that it learns in a game against two opponents.
 
-    Source: Table 1, Eqs. (3) to (5), Algorithm 1, and Sec. IV-B of the paper.
+    Source: Table 1, Eqs. (3) to (5), Algorithm 1, and Sec. IV-B of the paper; Fig. 3 and Table 5
+    for one artificial stream, whose partner is a drawn feature of the same class, chosen with
+    equal chances.
 
     Departs from the paper: by default the last layer gives one weight per stream and drawn
     feature, as Eq. (3) has it, where Table 1 lists 4096 x N_s. Each player minimises its equation
@@ -110,12 +127,12 @@ class ConvexGan(FeatureGenerator):
         self.weighted_dims = (
             (sum(stream_dims),) if config.tie_streams else tuple(stream_dims)
         )  # one weight vector for each entry
+        num_mixed = len(self.weighted_dims) if config.artificial_streams == "both" else 1
         self.network = WeightNetwork(
             noise_dim=config.noise_dim,
             num_classes=num_classes,
             hidden=config.hidden,
-            num_outputs=samples_per_class
-            * (sum(stream_dims) if per_feature else len(self.weighted_dims)),
+            num_outputs=samples_per_class * (sum(stream_dims) if per_feature else num_mixed),
         )
         self.discriminator = Discriminator(
             feature_dim=sum(stream_dims),
@@ -155,7 +172,12 @@ class ConvexGan(FeatureGenerator):
             )
             return ArtificialFeatures(features, weights=None)
         logits = last(hidden).unflatten(1, (-1, self.samples_per_class))
-        weights = masked_softmax(logits, drawn.mask[drawn.groups].unsqueeze(1))  # (B, T, S)
+        mask = drawn.mask[drawn.groups]  # (B, S)
+        weights = masked_softmax(logits, mask.unsqueeze(1))  # (B, T, S)
+        if self.config.artificial_streams != "both":
+            real = one_hot_weights(mask, rng).unsqueeze(1)
+            is_texture = self.config.artificial_streams == "texture"
+            weights = torch.cat([weights, real] if is_texture else [real, weights], dim=1)
         features = convex_combination(weights, drawn, self.weighted_dims)
         return ArtificialFeatures(features, weights.expand(-1, len(self.stream_dims), -1))
 

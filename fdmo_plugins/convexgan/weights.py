@@ -62,3 +62,17 @@ def masked_softmax(logits: Tensor, mask: Tensor) -> Tensor:
         Shape ``(..., S)``.
     """
     return logits.masked_fill(~mask, -torch.inf).softmax(dim=-1)
+
+
+def one_hot_weights(mask: Tensor, rng: torch.Generator) -> Tensor:
+    """Return weights that take one entry whole, chosen with equal chances where the mask is True.
+
+    Args:
+        mask: At least one True in each line. Shape ``(B, S)``, bool.
+        rng: Source of randomness, on the CPU.
+
+    Returns:
+        Shape ``(B, S)``, float32, on the mask's device.
+    """
+    chosen = mask.float().cpu().multinomial(1, generator=rng).squeeze(1)  # (B,)
+    return F.one_hot(chosen, mask.shape[1]).float().to(mask.device)

@@ -35,6 +35,11 @@ class AdversarialConfig(ComponentConfig):
     learning_rate: float = Field(
         default=1e-3, gt=0, description="Adam's rate for the main classifier."
     )
+    artificial: bool = Field(
+        default=True,
+        description="Whether every second update is on artificial features; false: on real ones "
+        "again, without a generator.",
+    )
 
 
 class AdversarialRebalancer(Rebalancer):
@@ -47,6 +52,10 @@ class AdversarialRebalancer(Rebalancer):
     what each class lacks (Sec. III-C); lines 4 to 9 reuse the class of the real features. A class
     with fewer than N_s features in the dictionary gives all it has.
 
+    With ``artificial = false`` a second batch of real features, again drawn equally from all
+    classes, takes the place of the artificial ones. The classifier then sees as many updates, and
+    what differs is the generator's part alone. The paper has no such row.
+
     Args:
         config: Steps, batch size and rate.
         parts: Classifier, dictionary, generator and loss.
@@ -58,13 +67,15 @@ class AdversarialRebalancer(Rebalancer):
     def __init__(self, config: AdversarialConfig, *, parts: Phase2Parts) -> None:
         super().__init__(config, parts=parts)
         self.main_classifier = classifier_for_loss(parts.classifier, parts.loss)
-        self.generator = parts.make_generator(config.samples_per_class).eval()
+        self.generator = (
+            parts.make_generator(config.samples_per_class).eval() if config.artificial else None
+        )
         self.loss = parts.loss
         self._dictionary = parts.dictionary
         self._class_counts = parts.class_counts
         held = parts.dictionary.class_sizes
         self._real_prior = (held > 0).float()  # line 4
-        if config.epochs > 0:
+        if config.artificial and config.epochs > 0:
             lacking = generation_probabilities(parts.class_counts)  # line 11
             self._artificial_prior = lacking * self._real_prior
         self._optimizer = torch.optim.Adam(
@@ -72,13 +83,12 @@ class AdversarialRebalancer(Rebalancer):
         )
         self.steps_per_epoch = -(-int(held.sum()) // config.batch_size)
         self.num_steps = config.epochs * self.steps_per_epoch
-
-        self.notices = self._describe_small_classes(held)
+        self.notices = self._describe_small_classes(held) if config.artificial else ()
 
     @classmethod
     def check_counts(cls, config: AdversarialConfig, class_counts: Tensor) -> None:
         """Refuse classes of equal size; see :meth:`Rebalancer.check_counts`."""
-        if config.epochs > 0:
+        if config.artificial and config.epochs > 0:
             generation_probabilities(class_counts)
 
     def _describe_small_classes(self, held: Tensor) -> list[str]:
@@ -97,7 +107,9 @@ class AdversarialRebalancer(Rebalancer):
         return self.main_classifier
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
-        """Return the optimizers of all three players; see :meth:`Rebalancer.optimizers`."""
+        """Return the optimizers of all players; see :meth:`Rebalancer.optimizers`."""
+        if self.generator is None:
+            return {"classifier": self._optimizer}
         players = {f"generator.{name}": one for name, one in self.generator.optimizers().items()}
         return {"classifier": self._optimizer, **players}
 
@@ -105,6 +117,8 @@ class AdversarialRebalancer(Rebalancer):
         """Do one pass of Algorithm 1's loop; see :meth:`Rebalancer.step`."""
         real = self._draw_real(rng)  # lines 4-5
         real_loss = self._update_classifier(real)  # line 6
+        if self.generator is None:
+            return {"real": real_loss, "real_again": self._update_classifier(self._draw_real(rng))}
 
         labels, drawn = self._draw_for_generator(rng)
         with torch.no_grad():

@@ -24,6 +24,8 @@ HELP_FOR: tuple[list[str], ...] = (
     [],
     ["train"],
     ["evaluate"],
+    ["reproduce"],
+    ["data", "check"],
     ["plugins"],
     ["export", "onnx"],
     ["config", "show"],
@@ -51,7 +53,7 @@ def test_the_installed_command_lists_its_commands() -> None:
     listed = [
         line.split()[0] for line in result.stdout.partition("Commands:")[2].split("\n") if line
     ]
-    assert listed == ["train", "evaluate", "plugins", "export", "config"]
+    assert listed == ["train", "evaluate", "reproduce", "plugins", "export", "data", "config"]
     assert result.returncode == 0
 
 

@@ -16,6 +16,8 @@ VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {**SMALL, "weights": "per-feature", "chunk_size": 3},
         {**SMALL, "tie_streams": True, "discriminator_output": "linear"},
         {**SMALL, "deceive_majority": False, "discriminator_every": 1},
+        {**SMALL, "artificial_streams": "texture"},
+        {**SMALL, "artificial_streams": "shape"},
     ],
 }
 

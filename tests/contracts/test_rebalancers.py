@@ -10,7 +10,11 @@ from fdmo_core.registry import Registry
 from fdmo_core.testing import Case, cases_for
 
 VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
-    "adversarial": [{"batch_size": 16, "samples_per_class": 5}, {"epochs": 0}],
+    "adversarial": [
+        {"batch_size": 16, "samples_per_class": 5},
+        {"batch_size": 16, "artificial": False},
+        {"epochs": 0},
+    ],
 }
 
 

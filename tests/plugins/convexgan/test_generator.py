@@ -147,6 +147,85 @@ def test_tied_streams_and_weights_per_feature_exclude_each_other() -> None:
         ConvexGanConfig(tie_streams=True, weights="per-feature")
 
 
+@pytest.mark.parametrize(("streams", "real"), [("texture", 1), ("shape", 0)])
+def test_the_stream_that_is_not_artificial_keeps_one_of_the_drawn_features(
+    streams: str, real: int
+) -> None:
+    features, weights = made(generator(artificial_streams=streams))
+
+    sets = drawn()
+    start, end = (0, STREAM_DIMS[0]) if real == 0 else (STREAM_DIMS[0], sum(STREAM_DIMS))
+    assert weights is not None
+    for sample, group in enumerate(sets.groups.tolist()):
+        valid = [
+            row
+            for row, is_drawn in zip(sets.rows[group], sets.mask[group], strict=True)
+            if is_drawn
+        ]
+        kept = [
+            row
+            for row in valid
+            if torch.equal(features[sample, start:end], sets.store[row, start:end])
+        ]
+        assert len(kept) == 1
+        place = valid.index(kept[0])
+        assert weights[sample, real].tolist() == [float(s == place) for s in range(SAMPLES)]
+
+
+@pytest.mark.parametrize(("streams", "mixed"), [("texture", 0), ("shape", 1)])
+def test_the_artificial_stream_is_equation_3_written_as_loops(streams: str, mixed: int) -> None:
+    features, weights = made(generator(artificial_streams=streams))
+
+    sets = drawn()
+    first = 0 if mixed == 0 else STREAM_DIMS[0]
+    assert weights is not None
+    for sample, group in enumerate(sets.groups.tolist()):
+        assert 0 < weights[sample, mixed].max() < 1
+        for column in range(first, first + STREAM_DIMS[mixed]):
+            expected = sum(
+                weights[sample, mixed, s].item() * sets.store[row, column].item()
+                for s, row in enumerate(sets.rows[group].tolist())
+            )
+            assert features[sample, column].item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_real_stream_changes_with_the_randomness_that_is_passed_in() -> None:
+    gan, sets = generator(artificial_streams="texture"), drawn()
+
+    first, again, other = (gan(LABELS, sets, rng_for(seed)).weights for seed in (1, 1, 4))
+
+    assert torch.equal(first[:, 1], again[:, 1])
+    assert not torch.equal(first[:, 1], other[:, 1])
+
+
+def test_one_artificial_stream_needs_one_output_a_drawn_feature() -> None:
+    assert widths(table_1(100, artificial_streams="shape").network)[-1] == (1024, 100)
+
+
+@pytest.mark.parametrize("streams", ["texture", "shape"])
+def test_a_generator_of_one_stream_learns(streams: str) -> None:
+    gan = generator(artificial_streams=streams)
+    before = copied(gan.network)
+
+    gan.update(game(gan, 0))
+
+    assert not is_unchanged(gan.network, before)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"tie_streams": True}, "'shape' has no meaning with tie_streams = true"),
+        ({"weights": "per-feature"}, "'shape' has no meaning with weights = 'per-feature'"),
+    ],
+)
+def test_one_artificial_stream_needs_weights_of_its_own(
+    option: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ConvexGanConfig(artificial_streams="shape", **option)
+
+
 @pytest.mark.parametrize(("every", "steps"), [(1, [0, 1, 2, 3]), (2, [0, 2]), (5, [0])])
 def test_the_discriminator_learns_at_every_nth_step_only(every: int, steps: list[int]) -> None:
     gan = generator(discriminator_every=every)

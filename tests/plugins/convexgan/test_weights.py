@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from fdmo_plugins.convexgan.weights import WeightNetwork, masked_softmax
+from fdmo_core.randomness import rng_for
+from fdmo_plugins.convexgan.weights import WeightNetwork, masked_softmax, one_hot_weights
 
 
 def network() -> WeightNetwork:
@@ -68,3 +69,31 @@ def test_hidden_layers_are_batch_normalised_and_then_rectified() -> None:
     normalised = before(torch.cat([torch.randn(64, 3), torch.eye(4)[[0] * 64]], dim=1))
     assert torch.allclose(normalised.mean(dim=0), torch.zeros(6), atol=1e-5)
     assert hidden.min() == 0 < hidden.max()
+
+
+def test_one_hot_weights_take_one_entry_whole_among_those_that_the_mask_allows() -> None:
+    mask = torch.tensor([[True, False, True], [False, True, False]]).repeat(50, 1)
+
+    weights = one_hot_weights(mask, rng_for(0))
+
+    assert weights.dtype == torch.float32
+    assert weights.sum(dim=1).eq(1).all()
+    assert weights.amax(dim=1).eq(1).all()
+    assert not weights[~mask].any()
+
+
+def test_allowed_entries_are_taken_equally_often() -> None:
+    mask = torch.tensor([[True, False, True, True]]).repeat(9000, 1)
+
+    shares = one_hot_weights(mask, rng_for(0)).mean(dim=0)
+
+    assert shares.tolist() == pytest.approx([1 / 3, 0, 1 / 3, 1 / 3], abs=0.02)  # 4 deviations
+
+
+def test_the_choice_follows_the_given_randomness() -> None:
+    mask = torch.ones(20, 5, dtype=torch.bool)
+
+    first, again, other = (one_hot_weights(mask, rng_for(seed)) for seed in (1, 1, 2))
+
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from fdmo_core import (
     ConfigError,
     DrawnFeatures,
     FeatureBatch,
+    FeatureGenerator,
     Game,
     Loss,
     Phase2Parts,
@@ -240,7 +242,10 @@ def test_classes_that_are_large_enough_are_not_mentioned() -> None:
 
 
 def test_the_generator_is_made_for_the_features_that_are_drawn() -> None:
-    assert rebalancer(samples_per_class=7).generator.samples_per_class == 7
+    generator = rebalancer(samples_per_class=7).generator
+
+    assert generator is not None
+    assert generator.samples_per_class == 7
 
 
 def test_balanced_counts_are_refused_before_phase_1() -> None:
@@ -258,6 +263,73 @@ def test_balanced_counts_are_fine_where_nothing_is_generated() -> None:
     config = AdversarialConfig(epochs=0)
 
     AdversarialRebalancer.check_counts(config, torch.tensor([5, 5, 5]))
+
+
+def no_generator(_samples_per_class: int) -> FeatureGenerator:
+    raise AssertionError("a generator was asked for")
+
+
+def real_only(given: Phase2Parts) -> Phase2Parts:
+    return replace(given, make_generator=no_generator)
+
+
+def test_without_artificial_features_no_generator_is_made_and_none_is_stepped() -> None:
+    built = rebalancer(real_only(parts()), artificial=False)
+
+    assert built.generator is None
+    assert list(built.optimizers()) == ["classifier"]
+    assert list(built.notices) == []
+
+
+def test_without_artificial_features_a_step_is_two_updates_on_real_ones() -> None:
+    given = real_only(parts())
+
+    built = step_often(given, 1, batch_size=8, learning_rate=0.01, artificial=False)
+
+    plain, dictionary, rng = nn.Linear(sum(STREAM_DIMS), 3), given.dictionary, rng_for(0, 0)
+    plain.load_state_dict(given.classifier.state_dict())
+    optimizer = torch.optim.Adam(plain.parameters(), lr=0.01)
+    for _ in range(2):
+        labels = torch.ones(3).multinomial(8, replacement=True, generator=rng)
+        features = dictionary.sample(labels, rng)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(plain(features), labels).backward()
+        optimizer.step()
+    learned = built.classifier.get_parameter("weight")
+    assert torch.allclose(learned, plain.weight, atol=1e-7)  # Adam is fused there
+
+
+def test_without_artificial_features_classes_are_still_drawn_equally_often() -> None:
+    given = real_only(parts())
+
+    step_often(given, 20, batch_size=256, artificial=False)
+
+    assert isinstance(given.dictionary, RecordingDictionary)
+    assert {name for name, _ in given.dictionary.asked} == {"sample"}
+    shares = asked(given, "sample").bincount(minlength=3) / (2 * 20 * 256)
+    assert shares.tolist() == pytest.approx([1 / 3] * 3, abs=0.02)  # 4.3 standard deviations
+
+
+def test_without_artificial_features_there_are_as_many_steps() -> None:
+    with_, without = (
+        rebalancer(epochs=3),
+        rebalancer(real_only(parts()), epochs=3, artificial=False),
+    )
+
+    assert with_.num_steps == without.num_steps
+
+
+def test_without_artificial_features_both_losses_are_told() -> None:
+    terms = rebalancer(real_only(parts()), artificial=False).step(0, rng_for(0))
+
+    assert list(terms) == ["real", "real_again"]
+
+
+def test_balanced_counts_are_fine_without_artificial_features() -> None:
+    config, counts = AdversarialConfig(artificial=False), torch.tensor([5, 5, 5])
+
+    AdversarialRebalancer.check_counts(config, counts)
+    AdversarialRebalancer(config, parts=real_only(parts((5, 5, 5)))).step(0, rng_for(0))
 
 
 def test_ldam_gets_a_cosine_head_that_begins_with_the_pretrained_weights() -> None:
