@@ -1,5 +1,8 @@
 """Save and restore a phase between two epochs: weights, optimizers and the position, no pickle.
 
+All of it is one safetensors file, with JSON in its header, so that a kill leaves the old file or
+the new one.
+
 Random generators are not saved, for none lives longer than a step; see fdmo_core.randomness.
 """
 
@@ -9,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from fdmo_core.errors import RunFolderError
-from fdmo_core.files import write_json, write_tensors
+from fdmo_core.files import write_tensors
 
 FORMAT_VERSION = 1
+METADATA_KEY = "fdmo"
 
 
 def save_checkpoint(
@@ -27,7 +31,7 @@ def save_checkpoint(
     optimizers: Mapping[str, torch.optim.Optimizer],
     scaler: torch.amp.GradScaler | None = None,
 ) -> None:
-    """Write the state of a phase as ``PHASE.safetensors`` and ``PHASE.json``.
+    """Write the state of a phase as ``PHASE.safetensors``.
 
     Args:
         folder: An existing folder.
@@ -38,7 +42,6 @@ def save_checkpoint(
         scaler: Of fp16's slopes, if the phase has one.
     """
     tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
-    tensors["done"] = torch.tensor(done)  # in both files, which a kill may leave of two times
     groups: dict[str, Any] = {}
     for name, optimizer in optimizers.items():
         state = optimizer.state_dict()
@@ -48,10 +51,9 @@ def save_checkpoint(
                 tensors[f"optimizer.{name}.{index}.{key}"] = value
     for key, value in (scaler.state_dict() if scaler else {}).items():
         tensors[f"scaler.{key}"] = torch.tensor(value, dtype=torch.float64)
-    write_tensors(folder / f"{phase}.safetensors", tensors)
-    write_json(
-        folder / f"{phase}.json",
-        {"format": FORMAT_VERSION, "phase": phase, "done": done, "optimizers": groups},
+    head = {"format": FORMAT_VERSION, "phase": phase, "done": done, "optimizers": groups}
+    write_tensors(
+        folder / f"{phase}.safetensors", tensors, metadata={METADATA_KEY: json.dumps(head)}
     )
 
 
@@ -70,21 +72,16 @@ def load_checkpoint(
     """
     name = f"The checkpoint of {phase} in {folder}"
     try:
-        head = json.loads((folder / f"{phase}.json").read_text(encoding="utf-8"))
-        tensors = load_file(folder / f"{phase}.safetensors")
+        with safe_open(folder / f"{phase}.safetensors", framework="pt") as file:
+            head = json.loads((file.metadata() or {})[METADATA_KEY])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
         found = head.get("format")
     except Exception as error:  # safetensors raises a type of its own
         raise RunFolderError(
-            f"{name} cannot be read: {error}. Expected {phase}.json and {phase}.safetensors, both "
-            f"whole. Train again in a new folder."
+            f"{name} cannot be read: {error}. Expected a whole {phase}.safetensors as fdmo writes "
+            f"it. Train again in a new folder."
         ) from error
     require_format(found, name)
-    if head.get("done") != tensors.get("done"):
-        raise RunFolderError(
-            f"{name} is of two times: {phase}.json says {head.get('done')} done, its tensors say "
-            f"{tensors.get('done')}. Expected the same, but the run was killed between the two "
-            f"files. Use an earlier checkpoint, or train again in a new folder."
-        )
     try:
         module.load_state_dict(_below("module.", tensors))
         for key, optimizer in optimizers.items():

@@ -52,11 +52,13 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write named tensors as a safetensors file."""
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], *, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write named tensors as a safetensors file, with texts in its header."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode  # what the umask allows; safetensors makes files private
-        save_file(contiguous, temporary)
+        save_file(contiguous, temporary, dict(metadata) if metadata else None)
         temporary.chmod(mode)

@@ -90,7 +90,7 @@ class Recorder:
     ) -> int:
         """Restore a phase from its checkpoint and return how much is done; 0 if there is none."""
         checkpoints = self.folder / "checkpoints"
-        if not self.compute.world.all((checkpoints / f"{phase}.json").exists()):
+        if not self.compute.world.all((checkpoints / f"{phase}.safetensors").exists()):
             return 0
         done = load_checkpoint(
             checkpoints, phase, module=module, optimizers=optimizers, scaler=scaler

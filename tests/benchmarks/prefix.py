@@ -74,7 +74,8 @@ def operations(action: Action) -> int:
     """Return the floating-point operations that PyTorch counts in an action."""
     with FlopCounterMode(display=False) as counter:
         action()
-    return counter.get_total_flops()
+    total: int = counter.get_total_flops()
+    return total
 
 
 def store_of(folder: Path, maps: Tensor, rows: int) -> MapStore:

@@ -89,7 +89,7 @@ def finished(folder: Path) -> dict[str, float]:
 
 
 def trained_phase1(folder: Path) -> set[str]:
-    return {path.parts[-3] for path in folder.glob("seed-*/*/checkpoints/phase1.json")}
+    return {path.parts[-3] for path in folder.glob("seed-*/*/checkpoints/phase1.safetensors")}
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

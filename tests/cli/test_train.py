@@ -81,7 +81,7 @@ def test_a_run_may_take_phase_1_from_another_one(
     assert "phase1" not in result.stderr
     for file in ("metrics.json", "model.safetensors", "checkpoints/phase2.safetensors"):
         assert (tmp_path / "again" / file).read_bytes() == (run_folder / file).read_bytes()
-    assert not (tmp_path / "again" / "checkpoints" / "phase1.json").exists()
+    assert not (tmp_path / "again" / "checkpoints" / "phase1.safetensors").exists()
 
 
 def test_phase_1_of_other_settings_is_refused(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from fdmo_core.augmentation import AugmentationConfig
@@ -75,9 +76,7 @@ def test_a_run_folder_has_every_file_and_no_other(tiny: Trained) -> None:
     files = [path for path in tiny.folder.rglob("*") if path.is_file()]
 
     assert sorted(str(path.relative_to(tiny.folder)) for path in files) == [
-        "checkpoints/phase1.json",
         "checkpoints/phase1.safetensors",
-        "checkpoints/phase2.json",
         "checkpoints/phase2.safetensors",
         "config.toml",
         "data.json",
@@ -190,8 +189,9 @@ def test_metrics_are_those_of_the_classifiers_of_both_phases(
 def test_checkpoints_are_those_after_the_last_epochs(tiny: Trained) -> None:
     steps = [line for line in log(tiny) if line.get("phase") == "phase2"]
 
-    assert tiny.read("checkpoints/phase1.json")["done"] == 2
-    assert tiny.read("checkpoints/phase2.json")["done"] == len(steps)
+    for phase, done in (("phase1", 2), ("phase2", len(steps))):
+        with safe_open(tiny.folder / "checkpoints" / f"{phase}.safetensors", "pt") as file:
+            assert json.loads(file.metadata()["fdmo"])["done"] == done
     weights = load_file(tiny.folder / "checkpoints" / "phase2.safetensors")
     model = load_file(tiny.folder / "model.safetensors")
     name = "main_classifier.weight"

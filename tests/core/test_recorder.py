@@ -60,7 +60,7 @@ def test_the_first_process_writes_the_run_folder(
 
     assert files(folder) == {
         *("config.toml", "environment.json", "data.json", "metrics.json"),
-        *("checkpoints/phase1.json", "checkpoints/phase1.safetensors"),
+        "checkpoints/phase1.safetensors",
         *("dictionary/toy.safetensors", "dictionary/sources.json"),
         *("model.json", "model.safetensors"),
     }
@@ -249,7 +249,6 @@ def test_phase_1_that_is_not_finished_is_refused(
     ("missing", "error"),
     [
         ("config.toml", ConfigError),
-        ("checkpoints/phase1.json", RunFolderError),
         ("checkpoints/phase1.safetensors", RunFolderError),
         ("dictionary/manifest.json", RunFolderError),
         ("dictionary/features.safetensors", RunFolderError),

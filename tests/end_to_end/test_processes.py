@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -99,9 +100,8 @@ def borrowing(
     for size in SIZES:
         (folder / f"{size}" / "run" / "checkpoints").mkdir(parents=True)
         (folder / f"{size}" / "run" / "dictionary").mkdir()
-        for kind in ("json", "safetensors"):
-            name = f"checkpoints/phase1.{kind}"
-            shutil.copy(runs[1] / name, folder / f"{size}" / "run" / name)
+        name = "checkpoints/phase1.safetensors"
+        shutil.copy(runs[1] / name, folder / f"{size}" / "run" / name)
         in_processes(size, go_on, str(folder / f"{size}"), *train())
     return {size: folder / f"{size}" / "run" for size in SIZES}
 
@@ -228,7 +228,9 @@ def test_processes_together_write_the_cache_that_one_writes(
 def test_the_first_process_alone_talks(runs: dict[int, Path], size: int) -> None:
     said = [(runs[size].parent / f"{rank}.err").read_text() for rank in range(size)]
 
-    assert said[0] == (runs[1].parent / "0.err").read_text()
+    alone = (runs[1].parent / "0.err").read_text()
+    free = r"[\d.]+ GiB are free"  # differs from one moment to the next
+    assert re.sub(free, "", said[0]) == re.sub(free, "", alone)
     assert "they give all they have" in said[0]
     assert said[1:] == [""] * (size - 1)
 
