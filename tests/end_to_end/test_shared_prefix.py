@@ -13,15 +13,23 @@ from safetensors.torch import load_file, save_file
 from torchvision.models import vgg16
 
 from fdmo_core.config import Run, resolve_run
-from fdmo_core.data import open_data, some_images
+from fdmo_core.data import open_batches, open_data, some_images
+from fdmo_core.engine import evaluate
+from fdmo_core.evaluation import model_predictor, score_images
+from fdmo_core.journal import Journal
 from fdmo_core.randomness import rng_for
 from fdmo_core.registry import Registry
 from fdmo_core.run_folder import TrainedRun, load_run
 from fdmo_core.samples import Splits
+from fdmo_core.world import World
 from fdmo_export.runtime import OnnxClassifier
 from fdmo_export.verify import Comparison
 from fdmo_export.write import export_run
 
+UNCHANGED = {
+    "mirror": False,
+    **dict.fromkeys(("rotation", "zoom", "shift", "brightness", "contrast"), 0.0),
+}
 TrainInto = Callable[..., dict[str, Any]]
 NUM_PREFIX, NUM_TAIL, NUM_BLOCK = 10, 3, 2  # convolutions: to conv4_3, of conv5, of a conv block
 
@@ -146,3 +154,46 @@ def test_the_metrics_are_of_every_image(trained: TrainedRun) -> None:
     metrics = json.loads((trained.folder / "metrics.json").read_text())
 
     assert [metrics[name]["after"]["samples"] for name in ("val", "test")] == [24, 12]
+
+
+def test_maps_in_half_precision_give_the_metrics_of_computed_ones(
+    trained: TrainedRun, splits: Splits
+) -> None:
+    from_cache = json.loads((trained.folder / "metrics.json").read_text())["val"]["after"]
+    batches = open_batches(splits, 32, trained.run.core.loading)["val"]
+
+    computed = evaluate(
+        {
+            "val": score_images(
+                batches,
+                model_predictor(trained.model, torch.device("cpu")),
+                classifier="after",
+                journal=Journal(),
+                split="val",
+            )
+        },
+        ["after"],
+        class_names=trained.class_names,
+        train_counts=trained.class_counts,
+        config=trained.run.core.metrics,
+        seed=trained.run.core.seed,
+        world=World(),
+    )
+
+    assert trained.run.core.cache.precision == "fp16"
+    assert computed["val"]["after"] == from_cache
+
+
+def test_a_run_from_an_fp32_cache_equals_one_without_a_cache_bit_for_bit(
+    run: Run, splits: Splits, registry: Registry, train_into: TrainInto, tmp_path: Path
+) -> None:
+    for name, folder in (("cached", str(tmp_path / "cache")), ("computed", "")):
+        content = run.as_dict()
+        content["cache"] |= {"folder": folder, "precision": "fp32"}
+        content["augmentation"] = UNCHANGED
+        train_into(tmp_path / name, resolve_run(content, registry), splits)
+
+    assert len([one for one in (tmp_path / "cache").iterdir() if one.is_dir()]) == 3
+    for file in ("model.safetensors", "dictionary/features.safetensors", "metrics.json"):
+        cached, computed = (tmp_path / name / file for name in ("cached", "computed"))
+        assert cached.read_bytes() == computed.read_bytes(), file
