@@ -57,12 +57,12 @@ def train(
     class_counts = torch.from_numpy(splits.counts("train"))
     model.to(compute.device)
 
+    dictionary = None if phase1_from is None else borrow_phase1(model, recorder, phase1_from)
     maps = open_maps(run, splits, model, compute=compute, journal=journal)  # images -> prefix
-    dictionary = (
-        learn_features(run, maps["train"], model, recorder, compute=compute, journal=journal)
-        if phase1_from is None
-        else borrow_phase1(model, recorder, phase1_from)
-    )
+    if dictionary is None:
+        dictionary = learn_features(
+            run, maps["train"], model, recorder, compute=compute, journal=journal
+        )
     dictionary.to(compute.device)
 
     rebalancer = start_phase2(

@@ -16,7 +16,7 @@ from fdmo_core.errors import DataError
 from fdmo_core.files import cannot_write, write_json
 
 FORMAT_VERSION = 1
-SHARD_BYTES = 2**30  # a file that any file system takes
+SHARD_BYTES = 2**36  # 64 GiB: an open file for each shard, of which a process may have 1024
 MANIFEST_FILE = "manifest.json"
 LANDMARKS_FILE = "landmarks.bin"
 LARGEST = 2**40  # of any number in a layout; a damaged manifest may say anything

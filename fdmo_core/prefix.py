@@ -22,11 +22,14 @@ def num_shared_stages(one: Extractor, other: Extractor) -> int:
     """Return how many leading stages are frozen in both extractors and compute the same.
 
     Stages compute the same if they are of the same classes with the same attributes, and all
-    their weights and buffers are equal, bit for bit.
+    their weights and buffers are equal, bit for bit. Stages without a weight, such as the
+    normalisation of colours alone, are not worth sharing and count as none.
     """
     frozen = min(one.num_frozen_stages, other.num_frozen_stages)
     pairs = zip(one.stages[:frozen], other.stages[:frozen], strict=True)
-    return sum(1 for _ in takewhile(lambda pair: compute_the_same(*pair), pairs))
+    shared = sum(1 for _ in takewhile(lambda pair: compute_the_same(*pair), pairs))
+    weights = [weight for stage in one.stages[:shared] for weight in stage.parameters()]
+    return shared if weights else 0
 
 
 def compute_the_same(one: nn.Module, other: nn.Module) -> bool:

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from fdmo_core.compute import Compute
 from fdmo_core.errors import RunFolderError
-from fdmo_core.files import cannot_write
 from fdmo_core.journal import Journal
 from fdmo_core.map_store import MapStore, StoreLayout, finish_store, open_store
 from fdmo_core.maps import MapBatch
@@ -101,7 +100,7 @@ def open_caches(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise cannot_write(folder, error) from error
+        raise _cannot_cache(folder, error) from error
     with _turn(folder, compute.world, journal):
         stores: dict[str, MapStore] = {}
         for name, one in sources.items():
@@ -131,7 +130,7 @@ def _turn(folder: Path, world: World, journal: Journal) -> Iterator[None]:
             journal.notice(f"Another run writes caches into {folder}; this one waits for it.")
             lock.acquire()
         except OSError as error:
-            raise cannot_write(folder / ".lock", error) from error
+            raise _cannot_cache(folder, error) from error
     world.wait()
     try:
         yield
@@ -179,18 +178,18 @@ def _require_space(
     free = shutil.disk_usage(folder).free
     journal.notice(
         f"The frozen prefix is computed once per image and kept in {folder}: "
-        f"{needed / GIB:.2f} GiB for {', '.join(layouts)}; {free / GIB:.1f} GiB are free."
+        f"{_size(needed)} for {', '.join(layouts)}; {_size(free)} are free."
     )
     if needed + sum(held.values()) > config.max_gib * GIB:
-        listed = "".join(f"\n  {name}: {size / GIB:.2f} GiB" for name, size in held.items())
+        listed = "".join(f"\n  {name}: {_size(size)}" for name, size in held.items())
         raise RunFolderError(
-            f"The caches in {folder} would take {(needed + sum(held.values())) / GIB:.2f} GiB. "
+            f"The caches in {folder} would take {_size(needed + sum(held.values()))}. "
             f"Expected at most cache.max_gib = {config.max_gib:g}. Raise it, remove old caches, or "
             f"set cache.folder = '' to keep none. There now:{listed or ' nothing'}"
         )
     if needed > free:
         raise RunFolderError(
-            f"The cache in {folder} needs {needed / GIB:.2f} GiB, but {free / GIB:.2f} GiB are "
+            f"The cache in {folder} needs {_size(needed)}, but {_size(free)} are "
             f"free. Expected enough space. Set cache.folder to a larger disk, free some space, or "
             f"set cache.folder = '' to keep none."
         )
@@ -224,3 +223,18 @@ def _write(
 
 def _folder_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+
+
+def _cannot_cache(folder: Path, error: OSError) -> RunFolderError:
+    return RunFolderError(
+        f"No cache can be kept in {folder}: {error.strerror or error}. Expected a folder that can "
+        f"be written to. Set cache.folder to another one, or to '' to keep none."
+    )
+
+
+def _size(num_bytes: float) -> str:
+    """Return a number of bytes as a person reads it."""
+    for unit, size in (("GiB", GIB), ("MiB", GIB / 2**10)):
+        if num_bytes >= size:
+            return f"{num_bytes / size:.2f} {unit}"
+    return f"{num_bytes / 2**10:.2f} KiB"

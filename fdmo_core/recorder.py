@@ -18,6 +18,7 @@ from fdmo_core.files import write_json, write_text
 from fdmo_core.interfaces import FeatureDictionary
 from fdmo_core.model import TwoStreamClassifier
 from fdmo_core.phase2 import empty_dictionary
+from fdmo_core.prefix import digest_stages
 from fdmo_core.run_folder import describe_environment, save_model
 from fdmo_core.samples import Splits
 
@@ -90,11 +91,18 @@ class Recorder:
     ) -> int:
         """Restore a phase from its checkpoint and return how much is done; 0 if there is none."""
         checkpoints = self.folder / "checkpoints"
+        frozen = _frozen_digest(module)
         if not self.compute.world.all((checkpoints / f"{phase}.safetensors").exists()):
             return 0
         done = load_checkpoint(
             checkpoints, phase, module=module, optimizers=optimizers, scaler=scaler
         )
+        if frozen != _frozen_digest(module):
+            raise RunFolderError(
+                f"The checkpoint of {phase} in {checkpoints} has other frozen weights than the "
+                f"run begins with now. Expected the same. Restore the file of initial weights, or "
+                f"train in a new folder."
+            )
         self.compute.world.wait()  # the first process will soon write the next one
         return done
 
@@ -153,9 +161,15 @@ def borrow_phase1(
             f"Phase 1 of {lender} has {done} epochs done. Expected all "
             f"{config.shape_epochs + config.epochs}. Let that run finish first."
         )
+    model.share_prefix()  # the initial weights may be others today
     dictionary = empty_dictionary(recorder.run, model, num_classes=model.num_classes)
     dictionary.load(lender / "dictionary")
     return dictionary
+
+
+def _frozen_digest(module: nn.Module) -> str:
+    """Return a digest of the frozen prefix that both streams share, if the module has one."""
+    return digest_stages(module.shared_stages) if isinstance(module, TwoStreamClassifier) else ""
 
 
 def _read_digest(lender: Path) -> str:

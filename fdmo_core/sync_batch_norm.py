@@ -7,7 +7,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from fdmo_core.errors import ConfigError
 from fdmo_core.world import World
+
+OF_PYTORCH = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class CpuSyncBatchNorm(_BatchNorm):
@@ -100,22 +103,38 @@ def _beside_channels(input: Tensor) -> list[int]:
 
 
 def synchronise_batch_norm(model: nn.Module, world: World, device: torch.device) -> None:
-    """Have all batch norms of a model count the rows of all processes; in place.
+    """Have all batch norms of a model that learn count the rows of all processes; in place.
 
     Weights, buffers and their names stay what they are.
+
+    Raises:
+        ConfigError: A batch norm does more than PyTorch's own, so that it cannot be replaced.
     """
     if world.size == 1:
         return
-    if device.type == "cuda":
-        nn.SyncBatchNorm.convert_sync_batchnorm(model)
-        return
     for parent in list(model.modules()):
         for name, child in parent.named_children():
-            if isinstance(child, _BatchNorm) and not isinstance(child, CpuSyncBatchNorm):
-                setattr(parent, name, _synchronised(child))
+            if isinstance(child, _BatchNorm) and _learns(child):
+                setattr(parent, name, _synchronised(child, device))
 
 
-def _synchronised(module: _BatchNorm) -> CpuSyncBatchNorm:
+def _learns(module: _BatchNorm) -> bool:
+    """Return whether the batch norm is not part of what is frozen."""
+    parameters = list(module.parameters())
+    return not parameters or any(one.requires_grad for one in parameters)
+
+
+def _synchronised(module: _BatchNorm, device: torch.device) -> nn.Module:
+    if type(module) not in OF_PYTORCH:
+        raise ConfigError(
+            f"A batch norm of the class {type(module).__qualname__} cannot count the images of "
+            f"several processes, for it does more than normalise. Expected PyTorch's own batch "
+            f"norm where the network learns. Freeze that part, choose another backbone, or train "
+            f"with one process."
+        )
+    if device.type == "cuda":
+        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+        return converted
     twin = CpuSyncBatchNorm(
         module.num_features,
         eps=module.eps,

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from fdmo_core.errors import TrainingError
+from fdmo_core.errors import ConfigError, TrainingError
 
 ItemT = TypeVar("ItemT")
 
@@ -146,11 +146,19 @@ def joined_world(device: torch.device) -> Iterator[World]:
 
     Raises:
         TrainingError: Another process of the run stopped.
+        ConfigError: The processes cannot meet.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if os.environ.get("WORLD_SIZE", "1") == "1":
         yield World()
         return
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    try:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"The processes of the run cannot meet: {error}. Expected WORLD_SIZE, RANK, "
+            f"MASTER_ADDR and MASTER_PORT as torchrun sets them. Start with torchrun, or unset "
+            f"WORLD_SIZE."
+        ) from error
     try:
         yield World(dist.get_rank(), dist.get_world_size())
     except RuntimeError as error:

@@ -57,9 +57,13 @@ def override(
         _choose_data(changed, registry, data)
     if seed is not None:
         changed["seed"] = seed
-    for setting in settings:
+    for setting in sorted(settings, key=_is_option):  # a component first, then its options
         _set(changed, setting)
     return changed
+
+
+def _is_option(setting: str) -> bool:
+    return not setting.partition("=")[0].strip().endswith(".name")
 
 
 def _choose(content: dict[str, Any], section: str, name: str) -> None:

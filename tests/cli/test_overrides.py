@@ -144,6 +144,15 @@ def test_a_table_of_images_is_data(change: Callable[..., dict[str, Any]], tmp_pa
     assert change(data=str(file))["data"] == {"name": "table", "file": str(file)}
 
 
+def test_a_component_is_chosen_before_its_options_are_set(
+    change: Callable[..., dict[str, Any]],
+) -> None:
+    settings = ["data.image_size=32", "data.name=folder"]
+
+    for order in (settings, settings[::-1]):
+        assert change(settings=order)["data"] == {"name": "folder", "image_size": 32}
+
+
 def test_the_seed_replaces_the_one_of_the_file(change: Callable[..., dict[str, Any]]) -> None:
     assert change({"seed": 1}, seed=0) == {"seed": 0}
 

@@ -96,7 +96,7 @@ def test_without_augmentation_every_split_is_cached(
 
     assert opened.kinds == dict.fromkeys(("train", "val", "test"), CachedMaps)
     assert len(opened.notices) == 1
-    assert "GiB for train, val, test;" in opened.notices[0]
+    assert "KiB for train, val, test;" in opened.notices[0]
     assert [len(one) for one in opened.maps.values()] == [
         len(split.labels) for split in tiny_splits.named().values()
     ]

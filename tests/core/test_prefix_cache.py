@@ -29,6 +29,7 @@ CPU = Compute(torch.device("cpu"))
 ROWS = 2 * WRITE_BATCH + 10
 ROW_BYTES = 4 * 6 * 6 * 2 + 2 * 3 * 4  # fp16 maps and two landmarks
 NUM_BYTES = ROWS * ROW_BYTES
+KIB = 2**10
 
 
 def content(seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -113,7 +114,7 @@ def test_the_size_is_said_before_anything_is_written(tmp_path: Path) -> None:
     assert held == [[]]
     assert re.fullmatch(
         rf"The frozen prefix is computed once per image and kept in {tmp_path}: "
-        rf"{2 * NUM_BYTES / GIB:.2f} GiB for train, val; [\d.]+ GiB are free\.",
+        rf"{2 * NUM_BYTES / KIB:.2f} KiB for train, val; [\d.]+ GiB are free\.",
         notice,
     )
     assert len(entries(tmp_path)) == 2
@@ -151,7 +152,7 @@ def test_only_what_is_missing_is_written(tmp_path: Path) -> None:
     assert list(stores) == ["train", "val"]
     assert train.computed == prefix_cache.NUM_PROBED
     assert torch.equal(everything(stores["val"]), val.maps.half().float())
-    assert "GiB for val;" in told.notices[0]
+    assert "KiB for val;" in told.notices[0]
 
 
 @pytest.mark.parametrize(
@@ -274,9 +275,9 @@ def test_caches_above_the_bound_are_refused_with_a_list_of_what_is_there(tmp_pat
 
     size = sum(one.stat().st_size for one in (tmp_path / held).iterdir())
     assert str(caught.value) == (
-        f"The caches in {tmp_path} would take {(NUM_BYTES + size) / GIB:.2f} GiB. Expected at most "
+        f"The caches in {tmp_path} would take {(NUM_BYTES + size) / KIB:.2f} KiB. Expected at most "
         f"cache.max_gib = {most:g}. Raise it, remove old caches, or set cache.folder = '' to keep "
-        f"none. There now:\n  {held}: {size / GIB:.2f} GiB"
+        f"none. There now:\n  {held}: {size / KIB:.2f} KiB"
     )
     assert prefix.computed <= 1
     assert entries(tmp_path) == [held]
@@ -311,8 +312,8 @@ def test_a_disk_without_the_space_is_refused(
         opened(tmp_path, Prefix().source())
 
     assert str(caught.value) == (
-        f"The cache in {tmp_path} needs {NUM_BYTES / GIB:.2f} GiB, but "
-        f"{(NUM_BYTES - 1) / GIB:.2f} GiB are free. Expected enough space. Set cache.folder to a "
+        f"The cache in {tmp_path} needs {NUM_BYTES / KIB:.2f} KiB, but "
+        f"{(NUM_BYTES - 1) / KIB:.2f} KiB are free. Expected enough space. Set cache.folder to a "
         f"larger disk, free some space, or set cache.folder = '' to keep none."
     )
     assert entries(tmp_path) == []
@@ -321,14 +322,16 @@ def test_a_disk_without_the_space_is_refused(
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(RunFolderError, match=r"Cannot write .*/file/cache: Not a directory"):
+    with pytest.raises(
+        RunFolderError, match=r"No cache can be kept in .*/file/cache: Not a directory"
+    ):
         opened(tmp_path / "file" / "cache", Prefix().source())
 
 
 def test_a_folder_in_which_no_lock_can_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".lock").mkdir()
 
-    with pytest.raises(RunFolderError, match="Cannot write "):
+    with pytest.raises(RunFolderError, match="No cache can be kept in "):
         opened(tmp_path, Prefix().source())
 
 

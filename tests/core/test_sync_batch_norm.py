@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fdmo_core.errors import ConfigError
 from fdmo_core.randomness import rng_for
 from fdmo_core.sync_batch_norm import CpuSyncBatchNorm, synchronise_batch_norm
 from fdmo_core.world import World, joined_world
@@ -136,7 +137,7 @@ def test_evaluation_is_that_of_the_replaced_module() -> None:
 
 def test_weights_buffers_names_and_mode_stay() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.BatchNorm1d(4)), nn.BatchNorm2d(4))
-    model[2].eval().requires_grad_(False)
+    model[2].eval()
     before = {name: value.data_ptr() for name, value in model.state_dict().items()}
     parameters = [id(one) for one in model.parameters()]
 
@@ -148,6 +149,27 @@ def test_weights_buffers_names_and_mode_stay() -> None:
     assert {type(one).__name__ for one in model.modules()} == {
         *("Sequential", "Linear", "CpuSyncBatchNorm")
     }
+
+
+class ActivatingBatchNorm(nn.BatchNorm2d):
+    """Does more than normalise, as some libraries' batch norms do."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input).relu()
+
+
+def test_a_batch_norm_that_does_more_is_refused_where_it_learns() -> None:
+    with pytest.raises(ConfigError, match="class ActivatingBatchNorm cannot count the images of"):
+        synchronise_batch_norm(nn.Sequential(ActivatingBatchNorm(4)), World(0, 2), CPU)
+
+
+@pytest.mark.parametrize("kind", [nn.BatchNorm2d, ActivatingBatchNorm])
+def test_a_frozen_batch_norm_stays(kind: type[nn.BatchNorm2d]) -> None:
+    model = nn.Sequential(kind(4).requires_grad_(False))
+
+    synchronise_batch_norm(model, World(0, 2), CPU)
+
+    assert type(model[0]) is kind
 
 
 def test_one_process_keeps_its_batch_norm() -> None:

@@ -197,3 +197,23 @@ def test_a_run_from_an_fp32_cache_equals_one_without_a_cache_bit_for_bit(
     for file in ("model.safetensors", "dictionary/features.safetensors", "metrics.json"):
         cached, computed = (tmp_path / name / file for name in ("cached", "computed"))
         assert cached.read_bytes() == computed.read_bytes(), file
+
+
+def test_a_borrowed_phase_1_brings_its_own_prefix(
+    run: Run,
+    splits: Splits,
+    trained: TrainedRun,
+    train_into: TrainInto,
+    tmp_path: Path,
+) -> None:
+    weights = Path(run.texture_stream.config.weights_file)
+    kept = weights.read_bytes()
+    changed = {name: tensor * 1.5 for name, tensor in load_file(weights).items()}
+    save_file(changed, weights)
+    try:
+        metrics = train_into(tmp_path / "borrower", run, splits, phase1_from=trained.folder)
+    finally:
+        weights.write_bytes(kept)
+
+    theirs = json.loads((trained.folder / "metrics.json").read_text())
+    assert metrics["val"]["before"] == theirs["val"]["before"]
