@@ -38,7 +38,7 @@ def print_report(report: DataReport, out: Path | None) -> None:
     if left_out:
         file = out or "REPORT (written by --out REPORT)"
         text = f"Next: correct the data, or train without {left_out} sample(s): "
-        text += f"fdmo train --set data.exclude={file}"
+        text += f"give 'fdmo train' the same data and --set data.exclude={file}"
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -70,7 +70,7 @@ def test_every_fault_is_found_and_the_exit_code_is_1(
     assert report["faults"]["two-labels"]["count"] == 1
     left_out = [source for sources in report["leave_out"].values() for source in sources]
     assert sorted(left_out) == ["blue/1.jpg", "red/9.jpg"]
-    assert f"train --set data.exclude={tmp_path / 'report.json'}" in result.stdout
+    assert f"--set data.exclude={tmp_path / 'report.json'}" in result.stdout
     assert "Error" not in result.stderr
 
 

@@ -1,6 +1,6 @@
 """From an experiment and the command line to the configurations of its cells."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,9 +90,19 @@ def _content(
         registry,
         plugins=changes.plugins,
         data=changes.data if is_named else None,
-        settings=[*changes.settings, *cell.settings],
+        settings=[*_fitting(changes.settings, content), *cell.settings],
         seed=seed,
     )
+
+
+def _fitting(settings: Iterable[str], preset: Mapping[str, Any]) -> list[str]:
+    """Return the settings without files of weights for streams that the preset starts anew."""
+    anew = {
+        f"{name}.weights_file"
+        for name in ("texture_stream", "shape_stream")
+        if preset[name].get("weights") == "none"
+    }
+    return [one for one in settings if one.partition("=")[0].strip() not in anew]
 
 
 def _data_sets(registry: Registry) -> list[str]:

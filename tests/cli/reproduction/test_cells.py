@@ -43,6 +43,16 @@ def test_the_baseline_has_its_own_preset_and_the_data_of_the_others(registry: Re
     assert run.data.config.largest_class == 30
 
 
+def test_a_file_of_weights_is_not_for_a_stream_that_starts_anew(registry: Registry) -> None:
+    files = [f"{name}_stream.weights_file=vgg16.pth" for name in ("texture", "shape")]
+
+    found = cells("table3", registry, *files)
+
+    given = found["ldam"].run, found["zhang"].run
+    assert [one.texture_stream.config.weights_file for one in given] == ["vgg16.pth"] * 2
+    assert [one.shape_stream.config.weights_file for one in given] == ["vgg16.pth", ""]
+
+
 def test_the_command_line_changes_every_cell(registry: Registry) -> None:
     found = cells("table2", registry, "phase1.epochs=1", plugins=("small-vgg",))
 
