@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from torchvision.models import vgg16
 
 from fdmo_cli.main import main
 from fdmo_cli.reproduction.definitions import EXPERIMENTS
@@ -303,10 +307,19 @@ def test_a_preset_trains_in_reduced_size(
     assert json.loads(result.stdout)["metrics"]["test"]["after"]["samples"] > 0
 
 
+def vgg16_features() -> dict[str, Tensor]:
+    """Return random weights of VGG16's convolutions under torchvision's names."""
+    with torch.device("meta"):
+        features = vgg16(weights=None, init_weights=False).features
+    return {name: torch.randn(one.shape) * 0.03 for name, one in features.state_dict().items()}
+
+
 def test_the_paper_s_streams_train_in_reduced_size_from_a_cached_prefix(
     fdmo: Command, lookalikes: dict[str, Path], tmp_path: Path
 ) -> None:
-    random = ("texture_stream.weights=none", "shape_stream.weights=none")
+    file = tmp_path / "vgg16.safetensors"
+    save_file({f"features.{key}": one for key, one in vgg16_features().items()}, file)
+    random = [f"{name}_stream.weights_file={file}" for name in ("texture", "shape")]
     narrow = ("model.feature_ratio=1", f"data.root={lookalikes['deepfashion']}")
     settings = (part for setting in (*REDUCED, *random, *narrow) for part in ("--set", setting))
 

@@ -14,11 +14,7 @@ FILES = {
     *("config.toml", "environment.json", "data.json", "log.jsonl", "metrics.json"),
     *("model.json", "model.safetensors"),
     *(f"dictionary/{name}" for name in ("features.safetensors", "manifest.json", "sources.json")),
-    *(
-        f"checkpoints/{phase}.{kind}"
-        for phase in ("phase1", "phase2")
-        for kind in ("json", "safetensors")
-    ),
+    *(f"checkpoints/{phase}.safetensors" for phase in ("phase1", "phase2")),
 }
 
 

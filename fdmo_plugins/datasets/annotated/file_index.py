@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 MAX_FOLDERS = 16  # above a file; a path from a list is looked up folder by folder
 MAX_LENGTH = 1024  # characters of a listed path
+STAMP_FACTOR, LARGEST_STAMP = 1_000_003, 2**62  # of size and time of change, in one number
 MISSING, UNLISTED, IRREGULAR, AMBIGUOUS = -1, -2, -3, -4  # in place of a size
 
 REASONS = {
@@ -129,15 +130,19 @@ def _scanned(root: Path, folder: str) -> FolderListing | int:
                 if entry.is_dir():
                     folders.append(entry.name)
                 else:
-                    sizes[entry.name] = _size(entry)
+                    sizes[entry.name] = _stamp(entry)
     except OSError:
         return UNLISTED
     return FolderListing(folder, sizes, frozenset(folders))
 
 
-def _size(entry: os.DirEntry[str]) -> int:
+def _stamp(entry: os.DirEntry[str]) -> int:
     try:
         status = entry.stat()
     except OSError:
         return IRREGULAR
-    return status.st_size if stat.S_ISREG(status.st_mode) else IRREGULAR
+    if not stat.S_ISREG(status.st_mode):
+        return IRREGULAR
+    if status.st_size == 0:
+        return 0
+    return 1 + (status.st_size * STAMP_FACTOR + status.st_mtime_ns) % LARGEST_STAMP

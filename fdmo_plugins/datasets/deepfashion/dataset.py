@@ -45,7 +45,7 @@ class DeepFashionDataset(Dataset):
 
     No image is decoded when the data set is opened: each folder is listed once. Images with a
     fault in any list are left out and listed in ``skipped``, up to ``max_unreadable_share``. The
-    digest follows the lists and the sizes of the files.
+    digest follows the lists and the sizes and times of change of the files.
 
     Source: Liu et al. 2016.
 

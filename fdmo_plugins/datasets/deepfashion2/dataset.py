@@ -66,7 +66,8 @@ class DeepFashion2Dataset(Dataset):
 
     No image is decoded when the data set is opened: each folder is listed once, and each annotation
     file is read. Items with a fault are left out and listed in ``skipped``, up to
-    ``max_unreadable_share``. The digest follows the annotations and the sizes of the images.
+    ``max_unreadable_share``. The digest follows the annotations and the
+    sizes and times of change of the images.
 
     Args:
         config: Where the files are, and how landmarks and splits are made.

@@ -90,7 +90,7 @@ class TableDataset(Dataset):
 
     No image is decoded when the data set is opened: each folder is listed once. Rows that cannot
     be used are listed in ``skipped`` with the reason, up to ``max_unreadable_share`` of all. The
-    digest follows the rows and the sizes of the files.
+    digest follows the rows and the sizes and times of change of the files.
 
     Args:
         config: Where the table is and what its columns say.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fdmo_plugins.datasets.table.rows import Rows
 
 LISTED_AT_ONCE = 4096  # entries, so that a folder of millions needs no memory for its names
+STAMP_FACTOR, LARGEST_STAMP = 1_000_003, 2**62  # of size and time of change, in one number
 MISSING, UNLISTED, IRREGULAR = -1, -2, -3  # in place of a size
 
 REASONS = {
@@ -59,15 +60,19 @@ def _list_into(
                 places = np.searchsorted(keys, found)
                 places[places == len(keys)] = 0
                 for at in np.flatnonzero(keys[places] == found).tolist():
-                    sizes[places[at]] = _size(part[at])
+                    sizes[places[at]] = _stamp(part[at])
     except OSError:
         return False
     return True
 
 
-def _size(entry: os.DirEntry[bytes]) -> int:
+def _stamp(entry: os.DirEntry[bytes]) -> int:
     try:
         status = entry.stat()
     except OSError:
         return IRREGULAR
-    return status.st_size if stat.S_ISREG(status.st_mode) else IRREGULAR
+    if not stat.S_ISREG(status.st_mode):
+        return IRREGULAR
+    if status.st_size == 0:
+        return 0
+    return 1 + (status.st_size * STAMP_FACTOR + status.st_mtime_ns) % LARGEST_STAMP

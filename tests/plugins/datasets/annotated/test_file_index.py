@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -6,21 +7,35 @@ from fdmo_plugins.datasets.annotated.file_index import (
     AMBIGUOUS,
     IRREGULAR,
     MISSING,
+    STAMP_FACTOR,
     UNLISTED,
     FileIndex,
     leaves_root,
 )
 
 
-def write(file: Path, text: str = "abc") -> None:
+def write(file: Path, text: str = "abc", *, changed: int = 0) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
+    os.utime(file, ns=(changed, changed))
 
 
-def test_a_file_is_found_with_its_size(tmp_path: Path) -> None:
+STAMP = 1 + 3 * STAMP_FACTOR  # of "abc", changed at time 0
+
+
+def test_a_stamp_follows_size_and_time_of_change(tmp_path: Path) -> None:
+    stamps = set()
+    for text, changed in (("abc", 0), ("abcd", 0), ("abc", 10**9)):
+        write(tmp_path / "1.jpg", text, changed=changed)
+        stamps.add(FileIndex(tmp_path).find("1.jpg").size)
+
+    assert len(stamps) == 3
+
+
+def test_a_file_is_found_with_its_stamp(tmp_path: Path) -> None:
     write(tmp_path / "img" / "Tee" / "1.jpg")
 
-    assert FileIndex(tmp_path).find("img/Tee/1.jpg") == ("img/Tee/1.jpg", 3)
+    assert FileIndex(tmp_path).find("img/Tee/1.jpg") == ("img/Tee/1.jpg", STAMP)
 
 
 def test_folders_that_differ_by_case_only_are_found_at_any_depth(tmp_path: Path) -> None:
@@ -28,7 +43,7 @@ def test_folders_that_differ_by_case_only_are_found_at_any_depth(tmp_path: Path)
 
     found = FileIndex(tmp_path).find("img/A-Line_Dress/1.jpg")
 
-    assert found == ("IMG/A-line_Dress/1.jpg", 3)
+    assert found == ("IMG/A-line_Dress/1.jpg", STAMP)
 
 
 def test_the_folder_as_listed_comes_first(tmp_path: Path) -> None:
@@ -39,7 +54,7 @@ def test_the_folder_as_listed_comes_first(tmp_path: Path) -> None:
 
     index = FileIndex(tmp_path)
 
-    assert index.find("A-Line/1.jpg") == ("A-Line/1.jpg", 3)
+    assert index.find("A-Line/1.jpg") == ("A-Line/1.jpg", STAMP)
     assert index.find("a-line/1.jpg") == ("a-line/1.jpg", AMBIGUOUS)
 
 
