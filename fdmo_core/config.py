@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, ValidationError
 from fdmo_core.augmentation import AugmentationConfig
 from fdmo_core.batches import LoadingConfig
 from fdmo_core.compute import ComputeConfig
+from fdmo_core.crossfit_settings import CrossfitConfig
 from fdmo_core.errors import ConfigError, UnknownComponentError
 from fdmo_core.interfaces import (
     Dataset,
@@ -58,6 +59,7 @@ class RunConfig(Settings):
     )
     model: ModelConfig = ModelConfig()
     phase1: Phase1Config = Phase1Config()
+    crossfit: CrossfitConfig = CrossfitConfig()
     dictionary: Section = Field(default={"name": "memory"}, description="Feature dictionary.")
     rebalancer: Section = Field(default={"name": "adversarial"}, description="Phase 2.")
     generator: Section = Field(default={"name": "convexgan"}, description="Feature generator.")

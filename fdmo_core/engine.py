@@ -1,6 +1,7 @@
 """The whole path of a run on one screen: images, phase 1, dictionary, phase 2, metrics, folder."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from fdmo_core.metrics import MetricsConfig
 from fdmo_core.model import TwoStreamClassifier
 from fdmo_core.model_building import initial_model
 from fdmo_core.phase1 import require_shape_target, start_phase1, train_phase1
-from fdmo_core.phase2 import build_dictionary, start_phase2, train_phase2
+from fdmo_core.phase2 import build_dictionary, held_out_scores, start_phase2, train_phase2
 from fdmo_core.recorder import Recorder, borrow_phase1
 from fdmo_core.samples import Splits
 from fdmo_core.world import World
@@ -66,7 +67,14 @@ def train(
     dictionary.to(compute.device)
 
     rebalancer = start_phase2(
-        model, dictionary, run, class_counts=class_counts, device=compute.device
+        run,
+        classifier=model.main_classifier,
+        dictionary=dictionary,
+        class_counts=class_counts,
+        held_out=partial(
+            held_out_scores, model=model, maps=maps["val"], compute=compute, journal=journal
+        ),
+        device=compute.device,
     )
     for notice in rebalancer.notices:
         journal.notice(notice)

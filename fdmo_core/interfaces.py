@@ -22,7 +22,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -236,13 +236,17 @@ class ArtificialFeatures(NamedTuple):
 
     Attributes:
         features: Shape ``(B, F)``.
-        weights: What each stream took from each drawn row, so that every artificial feature knows
-            its sources; None where a generator does not mix. Shape ``(B, T, S)``, or
-            ``(B, F, S)`` where each feature has weights of its own.
+        weights: What each stream took from each of its sources, so that every artificial feature
+            knows them; None where a generator does not mix. Shape ``(B, T, S)``, or ``(B, F, S)``
+            where each feature has weights of its own.
+        rows: Rows of the dictionary's store that the weights are for, where the generator chose
+            them itself; None where they are the drawn ones. Shape ``(B, S)``, int64, where S need
+            not be the number of drawn features.
     """
 
     features: Tensor
     weights: Tensor | None
+    rows: Tensor | None = None
 
 
 class FeatureDictionary(ABC):
@@ -284,6 +288,14 @@ class FeatureDictionary(ABC):
     @abstractmethod
     def sources(self) -> Tensor:
         """Index in the training split of the image behind each row. Shape ``(N,)``, int64."""
+
+    @property
+    @abstractmethod
+    def store(self) -> "LabelledFeatures":
+        """All rows that are held, on the device, in the order of :attr:`sources`.
+
+        :attr:`DrawnFeatures.rows` counts them. Not a copy: nobody may change them.
+        """
 
     @abstractmethod
     def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
@@ -407,6 +419,18 @@ class FeatureGenerator(nn.Module, ABC):
         self.stream_dims = tuple(stream_dims)
         self.samples_per_class = samples_per_class
 
+    def fit(self, real: LabelledFeatures, classifier: nn.Module) -> None:
+        """See all real features once, before anything else is asked of the generator.
+
+        For what depends on the features themselves: neighbours, anchors, a layer as wide as a
+        class. A generator that needs only what is drawn for it inherits this.
+
+        Args:
+            real: The dictionary's store; :attr:`DrawnFeatures.rows` counts its rows. Not to be
+                changed.
+            classifier: What phase 1 trained; a generator must not change it.
+        """
+
     @abstractmethod
     def forward(
         self, labels: Tensor, drawn: DrawnFeatures, rng: torch.Generator
@@ -454,6 +478,15 @@ class Loss(nn.Module, ABC):
         super().__init__()
         self.config = config
 
+    def begin_step(self, share: float) -> None:
+        """Take note of how much of the training is done, for a loss that changes on the way.
+
+        Whoever trains calls it before each step; what follows may depend on ``share`` alone.
+
+        Args:
+            share: In [0, 1).
+        """
+
     @abstractmethod
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the mean loss over the batch.
@@ -467,6 +500,23 @@ class Loss(nn.Module, ABC):
         """
 
 
+class HeldOut(NamedTuple):
+    """What phase 1 says of images that it did not learn from, for choosing a strength.
+
+    Attributes:
+        features: In the space of the dictionary's features. Shape ``(N, F)``, float32.
+        logits: Phase 1's scores of them. Shape ``(N, C)``, float32.
+        labels: Shape ``(N,)``, int64.
+    """
+
+    features: Tensor
+    logits: Tensor
+    labels: Tensor
+
+
+HeldOutSource = Literal["validation", "out-of-fold"]
+
+
 @dataclass(frozen=True)
 class Phase2Parts:
     """What the engine hands to a rebalancer; each takes what it needs.
@@ -478,6 +528,10 @@ class Phase2Parts:
         class_counts: Training images per class. Shape ``(C,)``, int64.
         make_generator: Builds the configured generator for a number of drawn samples, S.
         loss: The configured loss.
+        held_out: Returns images that phase 1 did not learn from: those of the validation split, or
+            the training images themselves, each by a model that was trained without it. The
+            latter are there for a rebalancer that asked for them by
+            :meth:`Rebalancer.needs_out_of_fold`. On the device.
         rng: For what the rebalancer draws while it is constructed.
     """
 
@@ -486,6 +540,7 @@ class Phase2Parts:
     class_counts: Tensor
     make_generator: Callable[[int], FeatureGenerator]
     loss: Loss
+    held_out: Callable[[HeldOutSource], HeldOut]
     rng: torch.Generator
 
 
@@ -523,6 +578,17 @@ class Rebalancer(nn.Module, ABC):
             config: An instance of ``config_class``.
             class_counts: Training images per class. Shape ``(C,)``, int64.
         """
+
+    @classmethod
+    def needs_out_of_fold(cls, config: Any) -> bool:
+        """Return whether the parts must hold out-of-fold scores; asked before phase 1.
+
+        They cost the training of several more models; see :mod:`fdmo_core.crossfit`.
+
+        Args:
+            config: An instance of ``config_class``.
+        """
+        return False
 
     @property
     @abstractmethod

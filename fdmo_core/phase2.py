@@ -2,18 +2,23 @@
 
 import math
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fdmo_core.classifier import describe_classifier
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
+from fdmo_core.errors import ConfigError
+from fdmo_core.feature_space import FeatureSpace
 from fdmo_core.interfaces import (
     FeatureBatch,
     FeatureDictionary,
     FeatureGenerator,
+    HeldOut,
+    HeldOutSource,
     Phase2Parts,
     Rebalancer,
 )
@@ -84,21 +89,49 @@ def extract_features(
         yield FeatureBatch(features.float().cpu(), batch.labels.cpu(), batch.rows.cpu())
 
 
-def start_phase2(
+@torch.no_grad()
+def held_out_scores(
+    source: HeldOutSource,
+    *,
     model: TwoStreamClassifier,
-    dictionary: FeatureDictionary,
+    maps: Maps,
+    compute: Compute,
+    journal: Journal,
+) -> HeldOut:
+    """Return what phase 1 says of the validation split; see :class:`Phase2Parts`.
+
+    Raises:
+        ConfigError: The split is empty, or other scores are asked for.
+    """
+    if source != "validation" or not len(maps):
+        raise ConfigError(
+            f"There are no {source} scores: the validation split has {len(maps)} images. Expected "
+            f"images to choose a strength on. Give the data a validation split."
+        )
+    shares = list(extract_features(model, maps, compute=compute, journal=journal))
+    parts = [part for share in compute.world.gather(shares) for part in share]
+    features = torch.cat([part.features for part in parts]).to(compute.device)
+    labels = torch.cat([part.labels for part in parts]).to(compute.device)
+    return HeldOut(features, model.main_classifier(features), labels)
+
+
+def start_phase2(
     run: Run,
     *,
+    classifier: nn.Module,
+    dictionary: FeatureDictionary,
     class_counts: Tensor,
+    held_out: Callable[[HeldOutSource], HeldOut],
     device: torch.device,
 ) -> Rebalancer:
     """Return the configured rebalancer before its first step.
 
     Args:
-        model: What phase 1 trained; it stays as it is.
-        dictionary: On the device.
         run: Rebalancer, generator and loss.
+        classifier: The main classifier that phase 1 trained; it stays as it is.
+        dictionary: On the device.
         class_counts: Training images per class. Shape ``(C,)``, int64.
+        held_out: Images that phase 1 did not learn from; see :class:`Phase2Parts`.
         device: Where to train.
 
     Raises:
@@ -111,20 +144,58 @@ def start_phase2(
         _make_generator,
         run,
         num_classes=len(class_counts),
-        stream_dims=model.stream_dims,
+        stream_dims=dictionary.stream_dims,
         device=device,
     )
     parts = Phase2Parts(
-        classifier=model.main_classifier,
+        classifier=classifier,
         dictionary=dictionary,
         class_counts=class_counts,
         make_generator=make_generator,
         loss=loss,
+        held_out=held_out,
         rng=rng_for(seed, "phase2-start"),
     )
     with seeded(seed, "phase2-weights"):
         rebalancer = run.rebalancer.component(run.rebalancer.config, parts=parts)
     describe_classifier(rebalancer.classifier)  # refuses now what could not be saved afterwards
+    return rebalancer
+
+
+def rebalance(
+    run: Run, space: FeatureSpace, *, device: torch.device, journal: Journal
+) -> Rebalancer:
+    """Do phase 2 on features alone, and return the rebalancer after its last step.
+
+    Args:
+        run: Dictionary, rebalancer, generator, loss and seed.
+        space: What phase 1 left behind.
+        device: Where to train.
+        journal: Told every step.
+    """
+    dictionary = run.dictionary.component(
+        run.dictionary.config,
+        num_classes=len(space.class_names),
+        stream_dims=space.stream_dims,
+        seed=run.core.seed,
+    )
+    dictionary.build(space.rows(cross_fitted=run.core.crossfit.dictionary))
+    dictionary.to(device)
+
+    def held_out(source: HeldOutSource) -> HeldOut:
+        return HeldOut(*(column.to(device) for column in space.held_out(source)))
+
+    rebalancer = start_phase2(
+        run,
+        classifier=deepcopy(space.classifier).to(device),
+        dictionary=dictionary,
+        class_counts=space.class_counts,
+        held_out=held_out,
+        device=device,
+    )
+    for notice in rebalancer.notices:
+        journal.notice(notice)
+    train_phase2(rebalancer, seed=run.core.seed, journal=journal)
     return rebalancer
 
 

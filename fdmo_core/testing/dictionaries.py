@@ -128,6 +128,20 @@ def check_gives_real_features(component: type[Any], config: Any) -> None:
     drawn = _draw(dictionary, samples_per_class=4)
     row_of = {source: row for row, source in enumerate(given.sources.tolist())}
     real = given.features[[row_of[source] for source in dictionary.sources.tolist()]]
+    store = dictionary.store
+    expect(
+        torch.equal(store.features.cpu(), drawn.store.cpu())
+        and torch.equal(store.labels.cpu().bincount(minlength=len(SIZES)), dictionary.class_sizes)
+        and all(
+            int(given.labels[row_of[source]]) == label
+            for source, label in zip(
+                dictionary.sources.tolist(), store.labels.tolist(), strict=True
+            )
+        ),
+        "The store is not what is drawn from, or has other labels than its sources. Expected the "
+        "rows that DrawnFeatures.rows counts, with their classes.",
+        read="FeatureDictionary.store",
+    )
     expect(
         torch.equal(drawn.store.cpu(), real),
         "A row of the store is not the feature of its source. Expected sources in the order of "

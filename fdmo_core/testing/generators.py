@@ -48,12 +48,15 @@ def check_makes_a_feature_of_each_label(component: type[Any], config: Any) -> No
     """Each label gets a finite joined feature: in any batch, of one sample or one class too."""
     generator = _generator(component, config)
     for labels in (LABELS, (2,), (3, 3)):
-        features, weights = _made(generator, labels)
+        made = _made(generator, labels)
+        features, weights = made.features, made.weights
         what = f"The result for labels {labels}"
         expect_tensor(
             features, (len(labels), sum(STREAM_DIMS)), torch.float32, what=what, read=READ
         )
-        shapes = [(len(labels), parts, SAMPLES) for parts in (len(STREAM_DIMS), sum(STREAM_DIMS))]
+        num_sources = SAMPLES if made.rows is None else made.rows.shape[1]
+        parts = (len(STREAM_DIMS), sum(STREAM_DIMS))
+        shapes = [(len(labels), one, num_sources) for one in parts]
         expect(
             weights is None or tuple(weights.shape) in shapes,
             f"The weights for labels {labels} have shape "
@@ -65,10 +68,10 @@ def check_makes_a_feature_of_each_label(component: type[Any], config: Any) -> No
 
 def check_weights_are_convex(component: type[Any], config: Any) -> None:
     """Its weights are non-negative, sum to 1 and are 0 on padding."""
-    _, weights = _made(_generator(component, config))
+    made = _made(_generator(component, config))
+    weights = made.weights
     if weights is None:
         return
-    padding = ~_drawn().mask[_drawn().groups].unsqueeze(1).expand_as(weights)
     expect(
         (weights >= 0).all() and torch.allclose(weights.sum(2), torch.ones(()), atol=1e-5),
         f"The weights lie in [{weights.min():g}, {weights.max():g}] and sum to "
@@ -76,6 +79,9 @@ def check_weights_are_convex(component: type[Any], config: Any) -> None:
         f"that sum to 1.",
         read="ArtificialFeatures",
     )
+    if made.rows is not None:
+        return
+    padding = ~_drawn().mask[_drawn().groups].unsqueeze(1).expand_as(weights)
     expect(
         not weights[padding].any(),
         f"The weights on padding reach {weights[padding].max():g}. Expected 0 where the mask "
@@ -85,26 +91,27 @@ def check_weights_are_convex(component: type[Any], config: Any) -> None:
 
 
 def check_features_are_what_the_weights_say(component: type[Any], config: Any) -> None:
-    """Its features are the drawn ones under its weights, and so lie in their bounding box."""
-    features, weights = _made(_generator(component, config))
-    if weights is None:
+    """Its features are its sources under its weights, so they lie in their bounding box."""
+    made = _made(_generator(component, config))
+    if made.weights is None:
         return
-    drawn = _drawn()
+    drawn, weights = _drawn(), made.weights
+    rows = drawn.rows[drawn.groups] if made.rows is None else made.rows  # (B, S)
     if weights.shape[1] == len(STREAM_DIMS):
         weights = weights.repeat_interleave(torch.tensor(STREAM_DIMS), dim=1)  # (B, F, S)
-    for sample, group in enumerate(drawn.groups.tolist()):
-        own = drawn.store[drawn.rows[group][drawn.mask[group]]]  # (s, F)
+    for sample, feature in enumerate(made.features):
+        used = weights[sample].any(dim=0)  # (S,)
+        sources = drawn.store[rows[sample]]  # (S, F)
         expect(
-            (features[sample] >= own.amin(0) - 1e-4).all()
-            and (features[sample] <= own.amax(0) + 1e-4).all(),
+            (feature >= sources[used].amin(0) - 1e-4).all()
+            and (feature <= sources[used].amax(0) + 1e-4).all(),
             f"A feature of class {LABELS[sample]} leaves the bounding box of the features that "
-            f"were drawn for it. Expected a convex combination of them, or no weights.",
+            f"it was made of. Expected a convex combination of them, or no weights.",
             read="ArtificialFeatures",
         )
-        mixed = (weights[sample] * drawn.store[drawn.rows[group]].T).sum(1)
         expect(
-            torch.allclose(features[sample], mixed, atol=1e-4),
-            "A feature is not the sum of the drawn features under its weights. Expected weights "
+            torch.allclose(feature, (weights[sample] * sources.T).sum(1), atol=1e-4),
+            "A feature is not the sum of its sources under its weights. Expected weights "
             "that name the sources of each artificial feature, or None.",
             read="ArtificialFeatures",
         )
@@ -195,6 +202,8 @@ def check_goes_on_where_it_was(component: type[Any], config: Any) -> None:
 
 def _generator(component: type[Any], config: Any, *, seed: int = 0) -> FeatureGenerator:
     generator: FeatureGenerator = built(component, config, seed=seed, **FACTS)
+    with seeded(seed, "contract-fit"):
+        generator.fit(toy_dictionary(SIZES).store, _classifier())
     return generator.eval()
 
 

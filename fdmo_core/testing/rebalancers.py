@@ -30,6 +30,7 @@ from fdmo_core.testing.toys import (
     ToyLossConfig,
     toy_dictionary,
     toy_generator,
+    toy_held_out,
 )
 
 READ, STEP = "Rebalancer", "Rebalancer.step"
@@ -91,7 +92,7 @@ def check_leaves_what_it_is_given_alone(component: type[Any], config: Any) -> No
     dictionary = parts.dictionary
     assert isinstance(dictionary, ToyDictionary)
     weights = snapshot(parts.classifier)
-    given = [dictionary.store, dictionary.sources, dictionary.class_sizes, parts.class_counts]
+    given = [*dictionary.store, dictionary.sources, dictionary.class_sizes, parts.class_counts]
     before = [one.clone() for one in given]
     _stepped(built(component, config, parts=parts), range(STEPS))
     expect(
@@ -160,6 +161,7 @@ def _parts() -> Phase2Parts:
         class_counts=class_counts,
         make_generator=partial(toy_generator, num_classes=len(SIZES)),
         loss=ToyLoss(ToyLossConfig(), class_counts=class_counts),
+        held_out=partial(toy_held_out, SIZES, classifier),
         rng=rng_for(0, "contract-start"),
     )
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from fdmo_core.combination import convex_combination
 from fdmo_core.files import write_tensors
@@ -18,6 +18,9 @@ from fdmo_core.interfaces import (
     FeatureBatch,
     FeatureDictionary,
     FeatureGenerator,
+    HeldOut,
+    HeldOutSource,
+    LabelledFeatures,
     Loss,
 )
 from fdmo_core.randomness import rng_for
@@ -39,7 +42,7 @@ class ToyDictionary(FeatureDictionary):
     def build(self, parts: Iterable[FeatureBatch]) -> None:
         """Keep all rows; see :meth:`FeatureDictionary.build`."""
         columns = (torch.cat(column) for column in zip(*parts, strict=True))
-        self.store, self._labels, self._sources = columns
+        self._features, self._labels, self._sources = columns
 
     @property
     def class_sizes(self) -> Tensor:
@@ -51,10 +54,15 @@ class ToyDictionary(FeatureDictionary):
         """Image behind each row; see :attr:`FeatureDictionary.sources`."""
         return self._sources
 
+    @property
+    def store(self) -> LabelledFeatures:
+        """All rows; see :attr:`FeatureDictionary.store`."""
+        return LabelledFeatures(self._features, self._labels.to(self._features.device))
+
     def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         """Return a feature of each label; see :meth:`FeatureDictionary.sample`."""
         chosen = [self._drawn(label, rng)[0] for label in labels.tolist()]
-        return self.store[torch.stack(chosen)]
+        return self._features[torch.stack(chosen)]
 
     def draw(
         self, labels: Tensor, *, samples_per_class: int, rng: torch.Generator
@@ -65,7 +73,7 @@ class ToyDictionary(FeatureDictionary):
         rows = torch.stack([F.pad(one, (0, samples_per_class - len(one))) for one in drawn])
         sizes = torch.tensor([len(one) for one in drawn])
         mask = torch.arange(samples_per_class) < sizes.unsqueeze(1)
-        return DrawnFeatures(self.store, rows, mask, groups)
+        return DrawnFeatures(self._features, rows, mask, groups)
 
     def _drawn(self, label: int, rng: torch.Generator) -> Tensor:
         own = torch.nonzero(self._labels == label).flatten()
@@ -79,15 +87,15 @@ class ToyDictionary(FeatureDictionary):
 
     def rows(self) -> Iterator[FeatureBatch]:
         """Yield all rows; see :meth:`FeatureDictionary.rows`."""
-        yield FeatureBatch(self.store.cpu(), self._labels, self._sources)
+        yield FeatureBatch(self._features.cpu(), self._labels, self._sources)
 
     def to(self, device: torch.device) -> None:
         """Move the features; see :meth:`FeatureDictionary.to`."""
-        self.store = self.store.to(device)
+        self._features = self._features.to(device)
 
     def save(self, folder: Path) -> None:
         """Write one file; see :meth:`FeatureDictionary.save`."""
-        columns = {"store": self.store, "labels": self._labels, "sources": self._sources}
+        columns = {"store": self._features, "labels": self._labels, "sources": self._sources}
         write_tensors(folder / "toy.safetensors", columns)
 
     def load(self, folder: Path) -> None:
@@ -110,6 +118,14 @@ def toy_dictionary(sizes: Sequence[int]) -> ToyDictionary:
     )
     dictionary.build([toy_features(sizes)])
     return dictionary
+
+
+@torch.no_grad()
+def toy_held_out(sizes: Sequence[int], classifier: nn.Module, source: HeldOutSource) -> HeldOut:
+    """Return features like :func:`toy_features`, somewhat moved, with a classifier's scores."""
+    features, labels, _ = toy_features(sizes)
+    moved = features + torch.randn(features.shape, generator=rng_for(0, "toy-held-out", source))
+    return HeldOut(moved, classifier(moved), labels)
 
 
 class ToyGeneratorConfig(ComponentConfig):

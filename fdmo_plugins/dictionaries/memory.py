@@ -10,7 +10,13 @@ from pydantic import Field
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fdmo_core import ComponentConfig, DrawnFeatures, FeatureBatch, FeatureDictionary
+from fdmo_core import (
+    ComponentConfig,
+    DrawnFeatures,
+    FeatureBatch,
+    FeatureDictionary,
+    LabelledFeatures,
+)
 from fdmo_core.errors import RunFolderError
 from fdmo_core.files import write_json, write_tensors
 from fdmo_core.reservoir import HeldRows, Reservoir
@@ -65,6 +71,12 @@ class MemoryDictionary(FeatureDictionary):
     def sources(self) -> Tensor:
         """Image behind each row; see :attr:`FeatureDictionary.sources`."""
         return self._sources
+
+    @property
+    def store(self) -> LabelledFeatures:
+        """All rows; see :attr:`FeatureDictionary.store`."""
+        labels = torch.arange(self.num_classes).repeat_interleave(self._class_sizes)
+        return LabelledFeatures(self._store, labels.to(self._store.device))
 
     def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         """Return a real feature of each label; see :meth:`FeatureDictionary.sample`."""

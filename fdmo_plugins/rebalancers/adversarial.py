@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fdmo_core import (
     ComponentConfig,
     DrawnFeatures,
+    FeatureGenerator,
     Game,
     LabelledFeatures,
     Phase2Parts,
@@ -67,9 +68,7 @@ class AdversarialRebalancer(Rebalancer):
     def __init__(self, config: AdversarialConfig, *, parts: Phase2Parts) -> None:
         super().__init__(config, parts=parts)
         self.main_classifier = classifier_for_loss(parts.classifier, parts.loss)
-        self.generator = (
-            parts.make_generator(config.samples_per_class).eval() if config.artificial else None
-        )
+        self.generator = _fitted_generator(config, parts) if config.artificial else None
         self.loss = parts.loss
         self._dictionary = parts.dictionary
         self._class_counts = parts.class_counts
@@ -115,6 +114,7 @@ class AdversarialRebalancer(Rebalancer):
 
     def step(self, index: int, rng: torch.Generator) -> Mapping[str, float]:
         """Do one pass of Algorithm 1's loop; see :meth:`Rebalancer.step`."""
+        self.loss.begin_step(index / self.num_steps)
         real = self._draw_real(rng)  # lines 4-5
         real_loss = self._update_classifier(real)  # line 6
         if self.generator is None:
@@ -160,3 +160,9 @@ class AdversarialRebalancer(Rebalancer):
         loss.backward()
         self._optimizer.step()
         return loss.item()
+
+
+def _fitted_generator(config: AdversarialConfig, parts: Phase2Parts) -> FeatureGenerator:
+    generator = parts.make_generator(config.samples_per_class)
+    generator.fit(parts.dictionary.store, parts.classifier)
+    return generator.eval()

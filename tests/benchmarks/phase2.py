@@ -14,7 +14,7 @@ import torch
 from measure import Benchmark, extra_mebibytes, in_own_process, seconds_in_turn
 from torch import Tensor
 
-from fdmo_core import ArtificialFeatures, DrawnFeatures, FeatureBatch, Phase2Parts
+from fdmo_core import ArtificialFeatures, DrawnFeatures, FeatureBatch, HeldOut, Phase2Parts
 from fdmo_core.classifier import LinearClassifier
 from fdmo_core.randomness import rng_for, seeded
 from fdmo_plugins.convexgan.generator import ConvexGan, ConvexGanConfig
@@ -55,8 +55,9 @@ def make_rebalancer(generator: type[ConvexGan]) -> AdversarialRebalancer:
     )
     dictionary.build([FeatureBatch(features, labels, torch.arange(len(labels)))])
     counts = torch.arange(NUM_CLASSES, 0, -1) * 100
+    classifier = LinearClassifier(sum(STREAM_DIMS), NUM_CLASSES)
     parts = Phase2Parts(
-        classifier=LinearClassifier(sum(STREAM_DIMS), NUM_CLASSES),
+        classifier=classifier,
         dictionary=dictionary,
         class_counts=counts,
         make_generator=lambda samples: generator(
@@ -66,6 +67,7 @@ def make_rebalancer(generator: type[ConvexGan]) -> AdversarialRebalancer:
             samples_per_class=samples,
         ),
         loss=CrossEntropyLoss(CrossEntropyLossConfig(), class_counts=counts),
+        held_out=lambda source: HeldOut(features, classifier(features), labels),
         rng=rng,
     )
     config = AdversarialConfig(batch_size=BATCH, samples_per_class=SAMPLES_PER_CLASS)

@@ -19,7 +19,13 @@ from fdmo_core.journal import Journal, Progress
 from fdmo_core.maps import LiveMaps, Maps
 from fdmo_core.model import TwoStreamClassifier
 from fdmo_core.model_building import build_model
-from fdmo_core.phase2 import build_dictionary, extract_features, start_phase2, train_phase2
+from fdmo_core.phase2 import (
+    build_dictionary,
+    extract_features,
+    held_out_scores,
+    start_phase2,
+    train_phase2,
+)
 from fdmo_core.randomness import rng_for
 from fdmo_core.samples import Splits
 from fdmo_core.testing.expectations import differing, snapshot
@@ -29,6 +35,7 @@ from fdmo_core.testing.toys import (
     ToyLossConfig,
     toy_dictionary,
     toy_generator,
+    toy_held_out,
 )
 
 MakeRun = Callable[..., Run]
@@ -67,10 +74,17 @@ def features_by_source(dictionary: FeatureDictionary) -> dict[int, Tensor]:
 
 def started(run: Run, prepared: Prepared) -> Rebalancer:
     return start_phase2(
-        prepared.model,
-        prepared.dictionary,
         run,
+        classifier=prepared.model.main_classifier,
+        dictionary=prepared.dictionary,
         class_counts=prepared.class_counts,
+        held_out=partial(
+            held_out_scores,
+            model=prepared.model,
+            maps=prepared.maps,
+            compute=CPU,
+            journal=Journal(),
+        ),
         device=CPU.device,
     )
 
@@ -255,12 +269,14 @@ def draw() -> float:
 
 def drawing() -> DrawingRebalancer:
     counts = torch.tensor([5, 3])
+    classifier = LinearClassifier(sum(STREAM_DIMS), 2)
     parts = Phase2Parts(
-        classifier=LinearClassifier(sum(STREAM_DIMS), 2),
+        classifier=classifier,
         dictionary=toy_dictionary([5, 3]),
         class_counts=counts,
         make_generator=partial(toy_generator, num_classes=2),
         loss=ToyLoss(ToyLossConfig(), class_counts=counts),
+        held_out=partial(toy_held_out, [5, 3], classifier),
         rng=rng_for(0),
     )
     return DrawingRebalancer(DrawingConfig(), parts=parts)

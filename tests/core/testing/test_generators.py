@@ -22,7 +22,7 @@ class ForgetsAStream(ConvexGan):
     def forward(
         self, labels: Tensor, drawn: DrawnFeatures, rng: torch.Generator
     ) -> ArtificialFeatures:
-        features, weights = super().forward(labels, drawn, rng)
+        features, weights, _ = super().forward(labels, drawn, rng)
         return ArtificialFeatures(features[:, :3], weights)
 
 
@@ -30,7 +30,7 @@ class GivesOneWeightOnly(ConvexGan):
     def forward(
         self, labels: Tensor, drawn: DrawnFeatures, rng: torch.Generator
     ) -> ArtificialFeatures:
-        features, weights = super().forward(labels, drawn, rng)
+        features, weights, _ = super().forward(labels, drawn, rng)
         return ArtificialFeatures(features, weights[:, :1] if weights is not None else None)
 
 
@@ -38,7 +38,7 @@ class WeighsTooMuch(ConvexGan):
     def forward(
         self, labels: Tensor, drawn: DrawnFeatures, rng: torch.Generator
     ) -> ArtificialFeatures:
-        features, weights = super().forward(labels, drawn, rng)
+        features, weights, _ = super().forward(labels, drawn, rng)
         return ArtificialFeatures(features, 2 * weights if weights is not None else None)
 
 
@@ -55,7 +55,7 @@ class LeavesTheHull(ConvexGan):
     def forward(
         self, labels: Tensor, drawn: DrawnFeatures, rng: torch.Generator
     ) -> ArtificialFeatures:
-        features, weights = super().forward(labels, drawn, rng)
+        features, weights, _ = super().forward(labels, drawn, rng)
         return ArtificialFeatures(features + 10, weights)
 
 
@@ -63,7 +63,7 @@ class NamesOtherSources(ConvexGan):
     def forward(
         self, labels: Tensor, drawn: DrawnFeatures, rng: torch.Generator
     ) -> ArtificialFeatures:
-        features, weights = super().forward(labels, drawn, rng)
+        features, weights, _ = super().forward(labels, drawn, rng)
         return ArtificialFeatures(features, weights.flip(1) if weights is not None else None)
 
 
@@ -127,7 +127,7 @@ class ForgetsItsState(ConvexGan):
     def forward(
         self, labels: Tensor, drawn: DrawnFeatures, rng: torch.Generator
     ) -> ArtificialFeatures:
-        features, weights = super().forward(labels, drawn, rng)
+        features, weights, _ = super().forward(labels, drawn, rng)
         return ArtificialFeatures(features + self.shift[0, 0], weights)
 
 

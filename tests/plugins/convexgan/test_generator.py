@@ -101,7 +101,7 @@ def test_weights_per_sample_need_one_output_a_stream_and_drawn_feature(
 
 
 def test_features_are_equation_3_written_as_loops() -> None:
-    features, weights = made(generator())
+    features, weights, _ = made(generator())
 
     assert weights is not None
     sets = drawn()
@@ -136,7 +136,7 @@ def test_streams_have_weights_of_their_own_unless_they_are_tied() -> None:
 
 
 def test_weights_per_feature_are_not_returned() -> None:
-    features, weights = made(generator(weights="per-feature"))
+    features, weights, _ = made(generator(weights="per-feature"))
 
     assert features.shape == (len(LABELS), sum(STREAM_DIMS))
     assert weights is None
@@ -151,7 +151,7 @@ def test_tied_streams_and_weights_per_feature_exclude_each_other() -> None:
 def test_the_stream_that_is_not_artificial_keeps_one_of_the_drawn_features(
     streams: str, real: int
 ) -> None:
-    features, weights = made(generator(artificial_streams=streams))
+    features, weights, _ = made(generator(artificial_streams=streams))
 
     sets = drawn()
     start, end = (0, STREAM_DIMS[0]) if real == 0 else (STREAM_DIMS[0], sum(STREAM_DIMS))
@@ -174,7 +174,7 @@ def test_the_stream_that_is_not_artificial_keeps_one_of_the_drawn_features(
 
 @pytest.mark.parametrize(("streams", "mixed"), [("texture", 0), ("shape", 1)])
 def test_the_artificial_stream_is_equation_3_written_as_loops(streams: str, mixed: int) -> None:
-    features, weights = made(generator(artificial_streams=streams))
+    features, weights, _ = made(generator(artificial_streams=streams))
 
     sets = drawn()
     first = 0 if mixed == 0 else STREAM_DIMS[0]

@@ -27,6 +27,7 @@ from fdmo_core.testing.toys import (
     ToyGenerator,
     ToyGeneratorConfig,
     toy_features,
+    toy_held_out,
 )
 from fdmo_plugins.losses.cross_entropy import CrossEntropyLoss, CrossEntropyLossConfig
 from fdmo_plugins.losses.ldam import LdamLoss, LdamLossConfig
@@ -97,12 +98,14 @@ def parts(
     dictionary.build([rows or toy_features(sizes)])
     counts = torch.tensor(sizes)
     torch.manual_seed(0)
+    classifier = LinearClassifier(sum(STREAM_DIMS), len(sizes))
     return Phase2Parts(
-        classifier=LinearClassifier(sum(STREAM_DIMS), len(sizes)),
+        classifier=classifier,
         dictionary=dictionary,
         class_counts=counts,
         make_generator=partial(make_generator, num_classes=len(sizes)),
         loss=loss or CrossEntropyLoss(CrossEntropyLossConfig(), class_counts=counts),
+        held_out=partial(toy_held_out, sizes, classifier),
         rng=rng_for(0),
     )
 
