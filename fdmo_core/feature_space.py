@@ -84,6 +84,7 @@ class FeatureSpace:
     def save(self, folder: Path) -> None:
         """Write two files into an existing folder."""
         held = {} if self.out_of_fold is None else self.out_of_fold._asdict()
+        held.pop("labels", None)  # those of the same rows of train
         tensors = {
             "class_counts": self.class_counts,
             **{f"classifier.{key}": one for key, one in self.classifier.state_dict().items()},
@@ -128,6 +129,8 @@ class FeatureSpace:
         classifier = LinearClassifier(weight.shape[1], weight.shape[0])
         classifier.load_state_dict(_below("classifier.", tensors))
         held = _below("out_of_fold.", tensors)
+        if held:
+            held["labels"] = tensors["train.labels"]
         return cls(
             class_names=tuple(facts["class_names"]),
             class_counts=tensors["class_counts"],

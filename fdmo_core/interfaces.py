@@ -604,6 +604,20 @@ class Rebalancer(nn.Module, ABC):
             rng: Source of randomness for this step, on the CPU.
         """
 
+    def make_artificial(self, labels: Tensor, rng: torch.Generator) -> ArtificialFeatures | None:
+        """Return artificial features such as the steps train on; None if they train on none.
+
+        Args:
+            labels: Classes to make features of, each with at least one row in the dictionary.
+                Shape ``(B,)``, int64.
+            rng: Source of randomness, on the CPU.
+
+        Returns:
+            With ``rows``, so that every artificial feature knows its source images, unless the
+            generator knows none.
+        """
+        return None
+
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         """Return what :meth:`step` steps, by name, so that a checkpoint can hold it."""
         return {}

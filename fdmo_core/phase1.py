@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from fdmo_core.compute import Compute
+from fdmo_core.epoch_order import Sampling, epoch_rows
 from fdmo_core.errors import ConfigError
 from fdmo_core.interfaces import LandmarkHead
 from fdmo_core.journal import Journal
@@ -17,7 +18,6 @@ from fdmo_core.maps import Maps
 from fdmo_core.model import TwoStreamClassifier
 from fdmo_core.phase1_network import Predictions, join_predictions, phase1_network
 from fdmo_core.randomness import rng_for, seeded
-from fdmo_core.sampling import Sampling, epoch_rows
 from fdmo_core.settings import AdamBetas, Settings
 from fdmo_core.sync_batch_norm import synchronise_batch_norm
 

@@ -128,6 +128,12 @@ def check_gives_real_features(component: type[Any], config: Any) -> None:
     drawn = _draw(dictionary, samples_per_class=4)
     row_of = {source: row for row, source in enumerate(given.sources.tolist())}
     real = given.features[[row_of[source] for source in dictionary.sources.tolist()]]
+    expect(
+        torch.equal(drawn.store.cpu(), real),
+        "A row of the store is not the feature of its source. Expected sources in the order of "
+        "the store's rows, and features without change.",
+        read="FeatureDictionary.sources",
+    )
     store = dictionary.store
     expect(
         torch.equal(store.features.cpu(), drawn.store.cpu())
@@ -141,12 +147,6 @@ def check_gives_real_features(component: type[Any], config: Any) -> None:
         "The store is not what is drawn from, or has other labels than its sources. Expected the "
         "rows that DrawnFeatures.rows counts, with their classes.",
         read="FeatureDictionary.store",
-    )
-    expect(
-        torch.equal(drawn.store.cpu(), real),
-        "A row of the store is not the feature of its source. Expected sources in the order of "
-        "the store's rows, and features without change.",
-        read="FeatureDictionary.sources",
     )
     sampled = dictionary.sample(torch.tensor(LABELS), rng_for(0, "sample"))
     expect_tensor(sampled, (len(LABELS), sum(STREAM_DIMS)), torch.float32, what="sample", read=READ)

@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from fdmo_core import (
+    ArtificialFeatures,
     ComponentConfig,
     DrawnFeatures,
     FeatureGenerator,
@@ -138,6 +139,19 @@ class AdversarialRebalancer(Rebalancer):
         )
         terms = self.generator.update(game)  # lines 6 and 9 for D, lines 10-16
         return {"real": real_loss, "artificial": artificial_loss, **terms}
+
+    @torch.no_grad()
+    def make_artificial(self, labels: Tensor, rng: torch.Generator) -> ArtificialFeatures | None:
+        """Return what the generator makes; see :meth:`Rebalancer.make_artificial`."""
+        if self.generator is None:
+            return None
+        drawn = self._dictionary.draw(
+            labels, samples_per_class=self.config.samples_per_class, rng=rng
+        )
+        made = self.generator(labels.to(drawn.store.device), drawn, rng)
+        if made.rows is None and made.weights is not None:
+            made = made._replace(rows=drawn.rows[drawn.groups])
+        return made
 
     def _draw_real(self, rng: torch.Generator) -> LabelledFeatures:
         labels = self._draw_labels(self._real_prior, rng)

@@ -15,6 +15,7 @@ from fdmo_core.checkpoint import load_checkpoint, save_checkpoint
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.data import open_batches
+from fdmo_core.epoch_order import epoch_rows
 from fdmo_core.errors import ConfigError
 from fdmo_core.journal import Journal, Progress
 from fdmo_core.maps import LiveMaps, MapBatch
@@ -33,7 +34,6 @@ from fdmo_core.phase1 import (
 from fdmo_core.phase1_network import phase1_network
 from fdmo_core.randomness import rng_for
 from fdmo_core.samples import Splits
-from fdmo_core.sampling import epoch_rows
 from fdmo_core.testing.expectations import differing, snapshot
 
 MakeRun = Callable[..., Run]

@@ -138,7 +138,11 @@ BROKEN: list[tuple[type[Any], Check, str]] = [
     (WeighsTooMuch, kit.check_weights_are_convex, "sum to 2 to 2"),
     (WeighsPadding, kit.check_weights_are_convex, "weights on padding reach"),
     (LeavesTheHull, kit.check_features_are_what_the_weights_say, "leaves the bounding box"),
-    (NamesOtherSources, kit.check_features_are_what_the_weights_say, "is not the sum of the drawn"),
+    (
+        NamesOtherSources,
+        kit.check_features_are_what_the_weights_say,
+        "is not the sum of its sources",
+    ),
     (DrawsGlobally, kit.check_the_given_generator_decides, "global random generator of torch"),
     (GivesTensors, kit.check_update_gives_finite_terms, "'loss': tensor"),
     (ChangesTheClassifier, kit.check_update_changes_only_itself, "changes the classifier"),

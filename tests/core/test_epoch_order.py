@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from fdmo_core.epoch_order import Sampling, epoch_rows
 from fdmo_core.randomness import rng_for
-from fdmo_core.sampling import Sampling, epoch_rows
 
 
 def labels_of(*sizes: int) -> Tensor:

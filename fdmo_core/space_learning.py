@@ -1,0 +1,93 @@
+"""From a run's images to its feature space: phase 1, without phase 2."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fdmo_core.classifier import LinearClassifier
+from fdmo_core.compute import Compute
+from fdmo_core.config import Run
+from fdmo_core.data import data_notices, open_data
+from fdmo_core.engine import check_run, learn_features
+from fdmo_core.feature_space import FACTS_FILE, FeatureSpace
+from fdmo_core.files import cannot_write
+from fdmo_core.interfaces import FeatureBatch, FeatureDictionary, LabelledFeatures
+from fdmo_core.journal import Journal
+from fdmo_core.map_building import open_maps
+from fdmo_core.maps import Maps
+from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.phase2 import extract_features
+from fdmo_core.recorder import Recorder
+
+
+def learn_space(run: Run, folder: Path, *, compute: Compute, journal: Journal) -> FeatureSpace:
+    """Return a run's feature space, from its folder if it is there, or else by phase 1.
+
+    Args:
+        run: Data, extractors, phase 1, cross-fitting and dictionary. What it says of phase 2 plays
+            no part.
+        folder: A run folder; made where it is not there, gone on from where it is.
+        compute: Device and precision, of one process.
+        journal: Told every step.
+    """
+    space_folder = folder / "space"
+    if (space_folder / FACTS_FILE).is_file():
+        return FeatureSpace.load(space_folder)
+    splits = open_data(run)
+    model = check_run(run, splits)
+    _make_folders(folder)
+    recorder = Recorder(folder, run, splits, compute)
+    recorder.begin("fdmo compare")
+    for notice in data_notices(splits, mirrors=run.core.augmentation.mirror):
+        journal.notice(notice)
+    model.to(compute.device)
+    maps = open_maps(run, splits, model, compute=compute, journal=journal)
+    dictionary = learn_features(
+        run, maps["train"], model, recorder, compute=compute, journal=journal
+    )
+    space = FeatureSpace(
+        class_names=splits.class_names,
+        class_counts=torch.from_numpy(splits.counts("train")),
+        stream_dims=model.stream_dims,
+        classifier=_on_cpu(model.main_classifier),
+        train=_all_rows(dictionary),
+        splits={
+            name: _features_of(maps[name], model, compute=compute, journal=journal)
+            for name in ("val", "test")
+        },
+    )
+    space.save(space_folder)
+    return space
+
+
+def _make_folders(folder: Path) -> None:
+    try:
+        for part in ("checkpoints", "dictionary", "space"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+def _on_cpu(classifier: torch.nn.Module) -> LinearClassifier:
+    weight = classifier.get_parameter("weight")
+    copied = LinearClassifier(weight.shape[1], weight.shape[0])
+    copied.load_state_dict(classifier.state_dict())
+    return copied
+
+
+def _all_rows(dictionary: FeatureDictionary) -> FeatureBatch:
+    return FeatureBatch(*_joined(list(dictionary.rows())))
+
+
+def _features_of(
+    maps: Maps, model: TwoStreamClassifier, *, compute: Compute, journal: Journal
+) -> LabelledFeatures:
+    parts = list(extract_features(model, maps, compute=compute, journal=journal))
+    if not parts:
+        return LabelledFeatures(torch.empty(0, sum(model.stream_dims)), torch.empty(0).long())
+    return LabelledFeatures(*_joined(parts)[:2])
+
+
+def _joined(parts: list[FeatureBatch]) -> list[Tensor]:
+    return [torch.cat(column) for column in zip(*parts, strict=True)]
