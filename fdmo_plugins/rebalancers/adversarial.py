@@ -148,7 +148,7 @@ class AdversarialRebalancer(Rebalancer):
         drawn = self._dictionary.draw(
             labels, samples_per_class=self.config.samples_per_class, rng=rng
         )
-        made = self.generator(labels.to(drawn.store.device), drawn, rng)
+        made: ArtificialFeatures = self.generator(labels.to(drawn.store.device), drawn, rng)
         if made.rows is None and made.weights is not None:
             made = made._replace(rows=drawn.rows[drawn.groups])
         return made
