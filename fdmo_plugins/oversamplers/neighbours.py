@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 SPARE = 5  # rows on a shortlist beyond those that are asked for
-CERTAINTY = 8  # standard deviations of rounding that a shortlist allows for
+CERTAINTY = 8  # how many times its usual size a rounding error may have
 ROWS_AT_A_TIME = 512
 NUMBERS_AT_A_TIME = 2**22  # features gathered at a time; 16 MB in float32
 DIRECT = "donot_use_mm_for_euclid_dist"  # differences, not products, which cancel
@@ -15,10 +15,13 @@ def nearest_rows(features: Tensor, queries: Tensor, among: Tensor, num_nearest: 
 
     The distance is Euclidean; of rows at one distance those with lower numbers are taken.
 
-    The answer is exact and the same on any machine. Matrix products in float32 make a shortlist;
-    where their rounding could change the answer, differences in float64 decide it. Rounding is
-    taken to be at most :data:`CERTAINTY` times the square root of F units of the last place
-    (Higham, Mary 2019, Theorem 3.1, with F for the length of the product).
+    The answer is exact, and the same on any machine. Matrix products in float32 make a shortlist;
+    where their rounding could change the answer, differences in float64 decide it. Memory beside
+    the result does not grow with N.
+
+    Source: Higham, Mary 2019, for the rounding of a product of length F: beyond
+    :data:`CERTAINTY` times the square root of F units in the last place it is as good as
+    impossible.
 
     Args:
         features: Shape ``(N, F)``.
