@@ -42,6 +42,9 @@ HARD = {
     + torch.finfo(torch.float32).eps * whole_numbers(300, 3, below=4),
     "one outlier": torch.cat([normal(299, 6), torch.full((1, 6), 1e6)]),
     "squares beyond float32": normal(300, 4, scale=1e25),
+    "some squares beyond float32": torch.cat(
+        [normal(3, 4), 1e25 * torch.tensor([1.0, -1.0]).repeat(20).unsqueeze(1).expand(40, 4)]
+    ),
     "squares below float32": normal(300, 4, scale=1e-30),
     "several parts at a time": whole_numbers(1200, 4, below=5),
     "parts of a few long rows": normal(20, 2**18),
@@ -60,7 +63,7 @@ def test_neighbours_are_those_of_a_loop_in_float64(features: Tensor) -> None:
 @pytest.mark.parametrize("features", HARD.values(), ids=HARD)
 def test_some_rows_find_their_neighbours_among_others(features: Tensor) -> None:
     among = torch.arange(0, len(features), 2)
-    queries = among[1::3]
+    queries = torch.arange(2, len(features), 6)
 
     nearest = nearest_rows(features, queries, among, 7)
 
