@@ -9,10 +9,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from fdmo_core import ComponentConfig, LabelledFeatures, Phase2Parts, Rebalancer
-from fdmo_core.classifier import CosineClassifier, linear_classifier
+from fdmo_core.classifier import linear_classifier
 
-COSINE_SCALE = 30.0  # ranks alike whatever it is; as ldam's, so that probabilities are comparable
-FAR = 10.0  # in squared lengths of the longest feature; out of reach of any nine times as long
+FAR = 10.0  # how far below zero a class without rows scores, in lengths of the longest feature
 
 
 class NearestClassMeanConfig(ComponentConfig):
@@ -27,13 +26,15 @@ class NearestClassMeanConfig(ComponentConfig):
 class NearestClassMean(Rebalancer):
     """Gives each feature to the class whose mean in the dictionary is nearest.
 
-    Euclidean: ``f . m - |m|^2 / 2``, which ranks as the negative distance does and is linear.
-    Cosine: the direction of each mean. A class without rows in the dictionary is far from all.
+    Both metrics rank as a linear classifier does. Euclidean: ``f . m - |m|^2 / 2``, half the
+    negative squared distance but for a part that all classes have. Cosine: ``f . m / |m|``, the
+    cosine times the length of the feature. A class without rows in the dictionary has a bias so low
+    that it is never predicted.
 
     Source: Kang et al. 2020.
 
-    Departs from Kang et al.: their code first centres features and scales them to length 1, which
-    no linear classifier does; features stay as they are here.
+    Departs from Kang et al.: their code first centres features and scales them to length 1, and
+    then takes the distance, which no linear classifier does; features stay as they are here.
 
     Args:
         config: The metric.
@@ -46,8 +47,15 @@ class NearestClassMean(Rebalancer):
 
     def __init__(self, config: NearestClassMeanConfig, *, parts: Phase2Parts) -> None:
         super().__init__(config, parts=parts)
-        classify = {"euclidean": _by_distance, "cosine": _by_angle}[config.metric]
-        self.main_classifier = classify(parts.dictionary.store, len(parts.class_counts))
+        real = parts.dictionary.store
+        means, present = class_means(real, len(parts.class_counts))
+        if config.metric == "euclidean":
+            weight, bias = means, -means.square().sum(dim=1) / 2
+        else:
+            weight, bias = F.normalize(means), torch.zeros_like(means[:, 0])
+        longest = real.features.norm(dim=1).max()
+        bias = bias.where(present, -FAR * (longest + longest.square()))
+        self.main_classifier = linear_classifier(weight, bias)
 
     @property
     def classifier(self) -> nn.Module:
@@ -72,18 +80,3 @@ def class_means(real: LabelledFeatures, num_classes: int) -> tuple[Tensor, Tenso
     members = F.one_hot(real.labels, num_classes).to(real.features.dtype)  # (N, C)
     sizes = members.sum(dim=0)  # (C,)
     return (members.T @ real.features) / sizes.clamp(min=1).unsqueeze(1), sizes > 0
-
-
-def _by_distance(real: LabelledFeatures, num_classes: int) -> nn.Module:
-    means, present = class_means(real, num_classes)
-    far = -FAR * real.features.square().sum(dim=1).max()
-    return linear_classifier(means, torch.where(present, -means.square().sum(dim=1) / 2, far))
-
-
-def _by_angle(real: LabelledFeatures, num_classes: int) -> nn.Module:
-    means, present = class_means(real, num_classes)
-    opposite = -real.features.mean(dim=0)
-    weight = torch.where(present.unsqueeze(1), means, opposite)
-    classifier = CosineClassifier(weight.shape[1], num_classes, scale=COSINE_SCALE)
-    classifier.weight = nn.Parameter(weight)
-    return classifier
