@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import nn
 
 from fdmo_core import ComponentConfig, Phase2Parts, Rebalancer
-from fdmo_core.classifier import classifier_for_loss, describe_classifier, make_classifier
+from fdmo_core.classifier import LinearClassifier, classifier_for_loss
 from fdmo_plugins.rebalancers.retraining import descend, draw_batch
 
 
@@ -58,19 +58,19 @@ class ClassifierRetraining(Rebalancer):
 
     def __init__(self, config: ClassifierRetrainingConfig, *, parts: Phase2Parts) -> None:
         super().__init__(config, parts=parts)
-        head = classifier_for_loss(parts.classifier, parts.loss)
+        head = parts.classifier
         if config.restart:
             weight = head.get_parameter("weight")
-            num_classes, feature_dim = weight.shape
-            head = make_classifier(describe_classifier(head), feature_dim, num_classes)
-            head.to(weight.device)
-        self.main_classifier = head
+            head = LinearClassifier(weight.shape[1], weight.shape[0]).to(weight.device)
+        self.main_classifier = classifier_for_loss(head, parts.loss)
         self.loss = parts.loss
         self._dictionary = parts.dictionary
         held = parts.dictionary.class_sizes
         counts = parts.class_counts if config.sampling == "natural" else torch.ones_like(held)
         self._prior = (counts * (held > 0)).float()  # (C,)
-        self._optimizer = torch.optim.Adam(head.parameters(), lr=config.learning_rate, fused=True)
+        self._optimizer = torch.optim.Adam(
+            self.main_classifier.parameters(), lr=config.learning_rate, fused=True
+        )
         self.steps_per_epoch = -(-int(held.sum()) // config.batch_size)
         self.num_steps = config.epochs * self.steps_per_epoch
 

@@ -94,4 +94,5 @@ def normalized_weights(weight: Tensor, tau: float) -> Tensor:
         tau: 0 changes nothing.
     """
     lengths = weight.norm(dim=1, keepdim=True)  # (C, 1)
-    return weight / lengths.where(lengths > 0, 1.0) ** tau
+    divisors: Tensor = lengths.where(lengths > 0, 1.0) ** tau
+    return weight / divisors

@@ -24,10 +24,15 @@ def adjusted(logits: Tensor) -> Callable[[float], Tensor]:
 
 
 def chosen(
-    logits_of: Callable[[float], Tensor], labels: Tensor = LABELS, **options: object
+    logits_of: Callable[[float], Tensor],
+    labels: Tensor = LABELS,
+    *,
+    criterion: Criterion = "acsa",
+    nearest_to: float = 1.0,
 ) -> Strength:
-    settings = {"criterion": "acsa", "num_classes": 3, "nearest_to": 1.0} | options
-    return best_strength(GRID, logits_of, labels, **settings)  # type: ignore[arg-type]
+    return best_strength(
+        GRID, logits_of, labels, criterion=criterion, num_classes=3, nearest_to=nearest_to
+    )
 
 
 def test_the_average_class_accuracy_matches_a_loop_over_classes() -> None:
@@ -66,10 +71,10 @@ def test_the_log_likelihood_is_that_of_the_best_of_many_temperatures() -> None:
 
 @pytest.mark.parametrize("scale", [0.02, 50.0])
 def test_confidence_does_not_move_the_likelihood(scale: float) -> None:
-    plain, scaled = (
-        chosen(lambda tau, by=by: by * adjusted(held_out_logits())(tau), criterion="balanced-nll")
-        for by in (1.0, scale)
-    )
+    logits = held_out_logits()
+
+    plain = chosen(adjusted(logits), criterion="balanced-nll")
+    scaled = chosen(lambda tau: scale * (logits - tau * PRIOR), criterion="balanced-nll")
 
     assert scaled.value == plain.value
     assert scaled.score == pytest.approx(plain.score, abs=1e-6)

@@ -73,6 +73,17 @@ def test_the_head_has_the_form_that_the_loss_wants(make_parts: MakeParts, restar
     assert isinstance(retraining(make_parts(), restart=restart).classifier, LinearClassifier)
 
 
+def test_restarted_directions_are_short_enough_to_turn_within_a_training(
+    make_parts: MakeParts,
+) -> None:
+    ldam = LdamLoss(LdamLossConfig(), class_counts=COUNTS)
+
+    classifier = retraining(make_parts(loss=ldam)).classifier
+
+    lengths = classifier.get_parameter("weight").norm(dim=1)
+    assert (lengths < 1).all()  # each coordinate moves by about the rate in a step
+
+
 def test_balanced_draws_give_all_classes_with_rows_an_equal_share(make_parts: MakeParts) -> None:
     loss = LabelCounter(ToyLossConfig(), class_counts=COUNTS)
 
