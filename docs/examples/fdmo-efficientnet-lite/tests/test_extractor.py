@@ -1,8 +1,8 @@
 import pytest
 import torch
-from fdmo_core.testing import checks_for
-
 from fdmo_efficientnet_lite.extractor import EfficientNetLite, EfficientNetLiteConfig
+
+from fdmo_core.testing import checks_for
 
 
 @pytest.mark.parametrize("check", checks_for("extractor"), ids=lambda one: one.__name__)
