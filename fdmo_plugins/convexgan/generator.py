@@ -18,11 +18,11 @@ from fdmo_core import (
 from fdmo_plugins.convexgan.anchors import Anchors
 from fdmo_plugins.convexgan.per_feature import per_feature_combination
 from fdmo_plugins.convexgan.players import Players, PlayersConfig, make_discriminator
-from fdmo_plugins.convexgan.streams import check_streams, mix_streams, num_weight_vectors
+from fdmo_plugins.convexgan.streams import StreamsConfig, mix_streams, num_weight_vectors
 from fdmo_plugins.convexgan.weights import WeightNetwork
 
 
-class ConvexGanConfig(PlayersConfig):
+class ConvexGanConfig(StreamsConfig, PlayersConfig):
     """Options of :class:`ConvexGan`."""
 
     name: Literal["convexgan"] = "convexgan"
@@ -34,13 +34,6 @@ class ConvexGanConfig(PlayersConfig):
     weights: Literal["per-sample", "per-feature"] = Field(
         default="per-sample",
         description="One weight per drawn feature vector (Eq. 3), or per number in it (Table 1).",
-    )
-    tie_streams: bool = Field(
-        default=False, description="Whether the streams share one weight vector."
-    )
-    artificial_streams: Literal["both", "texture", "shape"] = Field(
-        default="both",
-        description="Streams with mixed features; the other one keeps a drawn one (Fig. 3).",
     )
     chunk_size: int = Field(
         default=16, ge=1, description="Features worked off at a time with weights per feature."
@@ -59,7 +52,6 @@ class ConvexGanConfig(PlayersConfig):
                 f"'per-feature', which mix every number of the joined feature; remove one of the "
                 f"two"
             )
-        check_streams(self)
         return self
 
 
@@ -149,9 +141,7 @@ class ConvexGan(FeatureGenerator):
             )
             return ArtificialFeatures(features, weights=None)
         scores = last(hidden).unflatten(1, (-1, self.samples_per_class))  # (B, V, S)
-        return mix_streams(
-            scores, drawn, options=self.config, stream_dims=self.stream_dims, rng=rng
-        )
+        return mix_streams(scores, drawn, config=self.config, stream_dims=self.stream_dims, rng=rng)
 
     def update(self, game: Game) -> Mapping[str, float]:
         """Update discriminator and generator; see :meth:`FeatureGenerator.update`."""
