@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from fdmo_core import FeatureGenerator, hookimpl
 from fdmo_plugins.convexgan.attention import AttentionGan
+from fdmo_plugins.convexgan.gamo import Gamo
 from fdmo_plugins.convexgan.generator import ConvexGan
 
 
@@ -12,3 +13,4 @@ def register_generators(register: Callable[[type[FeatureGenerator]], None]) -> N
     """Supply the generators, which bring their discriminators along."""
     register(ConvexGan)
     register(AttentionGan)
+    register(Gamo)

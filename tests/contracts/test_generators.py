@@ -26,6 +26,8 @@ VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {**SMALL, "sketch_dim": 4, "key_dim": 4, "tie_streams": True},
         {**SMALL, "sketch_dim": 4, "key_dim": 4, "artificial_streams": "shape"},
     ],
+    "gamo": [{**SMALL}],
+    "m2m": [{}, {"min_probability": 0.0}],
 }
 
 
