@@ -8,6 +8,8 @@ from torch import Tensor
 from fdmo_core import LabelledFeatures
 from fdmo_core.randomness import rng_for
 
+ROUNDING = 1e-5  # share of a number's size below which its deviation is float32's rounding
+
 
 def class_sketches(
     real: LabelledFeatures, *, stream_dims: Sequence[int], sketch_dim: int
@@ -17,7 +19,8 @@ def class_sketches(
     Each stream is projected onto random directions, which keeps distances up to a factor near 1
     (Johnson, Lindenstrauss 1984). From each number the mean of the class is taken away, and it is
     divided by its deviation within the classes, so that an attention finds inputs of one scale
-    whatever the features' is. The directions are the same in every run.
+    whatever the features' is. What is constant within the classes becomes 0. The directions are
+    the same in every run.
 
     Args:
         real: All features. Shapes ``(N, F)`` and ``(N,)``.
@@ -32,9 +35,11 @@ def class_sketches(
         directions = torch.randn(stream.shape[1], sketch_dim, generator=rng_for(0, "sketch", index))
         parts.append(stream @ directions.to(stream.device))
     sketches = torch.cat(parts, dim=1).float()  # (N, T * P)
+    lengths = sketches.square().mean(dim=0).sqrt()
     num_classes = int(real.labels.max()) + 1
     sums = sketches.new_zeros(num_classes, sketches.shape[1]).index_add_(0, real.labels, sketches)
     sizes = real.labels.bincount(minlength=num_classes).clamp(min=1).unsqueeze(1)
     sketches -= (sums / sizes)[real.labels]
     deviations = sketches.square().mean(dim=0).sqrt()
-    return sketches / deviations.where(deviations > 0, 1)
+    is_constant = deviations <= ROUNDING * lengths
+    return sketches / deviations.masked_fill(is_constant, torch.inf)

@@ -79,8 +79,7 @@ class M2m(FeatureGenerator):
         self._rows_by_class = real.labels.argsort(stable=True).cpu()
         self._sizes = real.labels.bincount(minlength=self.num_classes).cpu()
         self._source_chances = source_chances(self._sizes, beta=self.config.beta)
-        apart = real.features - real.features.mean(dim=0)
-        self._spread = float(apart.square().sum(dim=1).mean().sqrt())
+        self._spread = float(real.features.var(dim=0, correction=0).sum().sqrt())
 
     def forward(
         self, labels: Tensor, drawn: DrawnFeatures, rng: torch.Generator
