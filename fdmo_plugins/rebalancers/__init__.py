@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from fdmo_core import Rebalancer, hookimpl
 from fdmo_plugins.rebalancers.adversarial import AdversarialRebalancer
+from fdmo_plugins.rebalancers.crossfit import CrossfitRebalancer
 from fdmo_plugins.rebalancers.crt import ClassifierRetraining
 from fdmo_plugins.rebalancers.logit_adjustment import LogitAdjustment
 from fdmo_plugins.rebalancers.lws import LearnedScales
@@ -14,8 +15,9 @@ from fdmo_plugins.rebalancers.tau_norm import TauNorm
 
 @hookimpl
 def register_rebalancers(register: Callable[[type[Rebalancer]], None]) -> None:
-    """Supply the paper's rebalancer and its rivals."""
+    """Supply the paper's rebalancer, its rivals, and fdmo's own."""
     register(AdversarialRebalancer)
+    register(CrossfitRebalancer)
     register(ClassifierRetraining)
     register(LearnedScales)
     register(TauNorm)
