@@ -185,7 +185,7 @@ def deceiving_share(gan: AttentionGan | ConvexGan) -> float:
     return (torch.cat(firsts).mean().item() + 1) / 2
 
 
-LEARNING = {"adversarial_weight": 0.0, "learning_rate": 0.03}
+LEARNING: dict[str, Any] = {"adversarial_weight": 0.0, "learning_rate": 0.03}
 
 
 def test_it_learns_which_features_to_mix() -> None:
