@@ -5,6 +5,7 @@ from collections.abc import Callable
 from fdmo_core import Dataset, hookimpl
 from fdmo_plugins.datasets.deepfashion.dataset import DeepFashionDataset
 from fdmo_plugins.datasets.deepfashion2.dataset import DeepFashion2Dataset
+from fdmo_plugins.datasets.digits import DigitsDataset
 from fdmo_plugins.datasets.fashion_mnist import FashionMnistDataset
 from fdmo_plugins.datasets.folder import FolderDataset
 from fdmo_plugins.datasets.garments.dataset import GarmentsDataset
@@ -16,6 +17,7 @@ def register_datasets(register: Callable[[type[Dataset]], None]) -> None:
     """Supply the drawn, embedded set, published sets, and a person's own images."""
     register(GarmentsDataset)
     register(FashionMnistDataset)
+    register(DigitsDataset)
     register(FolderDataset)
     register(TableDataset)
     register(DeepFashionDataset)

@@ -16,6 +16,7 @@ FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # of a Debian package
 VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "garments": [{"largest_class": 20, "imbalance_ratio": 10.0}],
     "fashion-mnist": [{}],
+    "digits": [{}],
     "folder": [{}, {"val_share": 0.0}],
     "table": [{}, {"val_share": 0.0}],
     "deepfashion": [{}, {"keep_empty_categories": True}],
