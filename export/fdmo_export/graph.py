@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from fdmo_core.batches import scale_pixels
-from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.network import Network
 
 
 class DeployedClassifier(nn.Module):
@@ -13,7 +13,7 @@ class DeployedClassifier(nn.Module):
         model: In evaluation mode, on the CPU.
     """
 
-    def __init__(self, model: TwoStreamClassifier) -> None:
+    def __init__(self, model: Network) -> None:
         super().__init__()
         self.model = model
 

@@ -72,16 +72,16 @@ class DigitsDataset(Dataset):
             images = np.flatnonzero(whole.labels == label)
             for split, positions in self._choose(images, label, count).items():
                 chosen[split].append(positions)
-        positions = {split: np.concatenate(of_classes) for split, of_classes in chosen.items()}
+        splits = {split: np.concatenate(of_classes) for split, of_classes in chosen.items()}
 
         digest = hashlib.sha256(whole.images.tobytes() + whole.labels.tobytes())
-        for one in positions.values():
-            digest.update(len(one).to_bytes(8, "big") + one.tobytes())
+        for own in splits.values():
+            digest.update(len(own).to_bytes(8, "big") + own.tobytes())
         return Splits(
             class_names=CLASS_NAMES,
-            train=whole.take(positions["train"]),
-            val=whole.take(positions["val"]),
-            test=whole.take(positions["test"]),
+            train=whole.take(splits["train"]),
+            val=whole.take(splits["val"]),
+            test=whole.take(splits["test"]),
             digest=digest.hexdigest(),
         )
 
