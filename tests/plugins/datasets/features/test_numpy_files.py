@@ -96,8 +96,8 @@ def test_python_objects_are_refused_and_never_unpickled(
 
     assert str(caught.value) == (
         f"'{key}.npy' of '{file}' holds Python objects, which only pickle could read and fdmo "
-        f"never does. Expected numbers or text. Convert before saving: array.astype(str) for names, "
-        f"numpy.stack(array) for vectors."
+        f"never does. Expected numbers or text. Convert before saving: array.astype(str) for "
+        f"names, numpy.stack(array) for vectors."
     )
     assert not canary.exists()
 
