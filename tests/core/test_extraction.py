@@ -173,8 +173,8 @@ def extract_a_share(settings: str, path: str, dies: str) -> int:
 def several_batches(
     tiny_run: MakeRun, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Path]:
-    """A run of seven batches, as JSON, and the file that one process writes of it."""
-    data = {"largest_class": 60, "imbalance_ratio": 1, "val_per_class": 2, "test_per_class": 2}
+    """A run of five batches, as JSON, and the file that one process writes of it."""
+    data = {"largest_class": 22, "imbalance_ratio": 1, "val_per_class": 2, "test_per_class": 2}
     run = tiny_run(data=data)
     path = tmp_path_factory.mktemp("whole") / "f.safetensors"
     extract(means_source(), open_data(run), path, run)
