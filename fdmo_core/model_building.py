@@ -92,6 +92,21 @@ def initial_network(run: Run, splits: Splits) -> Network:
     return classifier
 
 
+def network_like(run: Run, network: Network) -> Network:
+    """Return a network as phase 1 began with another one, on the same data.
+
+    Errors are those of :func:`initial_model`; a network for features raises none.
+    """
+    num_classes = network.num_classes
+    if isinstance(network, FeatureClassifier):
+        fresh = _feature_classifier(run, num_classes=num_classes, stream_dims=network.stream_dims)
+        fresh.standardization.load_state_dict(network.standardization.state_dict())
+        return fresh
+    head = network.landmark_head
+    num_landmarks = 0 if head is None else head.num_landmarks
+    return initial_model(run, num_classes=num_classes, num_landmarks=num_landmarks)
+
+
 def initial_model(run: Run, *, num_classes: int, num_landmarks: int) -> TwoStreamClassifier:
     """Return the network for images as phase 1 begins: with the extractors' own initial weights.
 

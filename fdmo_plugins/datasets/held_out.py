@@ -1,6 +1,7 @@
 """Which samples of a class are held out to validate and to test with."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ def held_out_counts(count: int, val_share: float, test_share: float) -> tuple[in
 
 
 def drawn_splits(
-    labels: NDArray[np.int64],
+    labels: NDArray[np.signedinteger[Any]],
     label_names: Sequence[str],
     *,
     val_share: float,

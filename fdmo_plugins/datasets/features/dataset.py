@@ -121,12 +121,15 @@ class FeaturesDataset(Dataset):
         class_names = names
         if not stored.keeps_empty_classes:
             class_names, numbers = classes_to_learn(names, numbers, splits)
+        train, val, test = (
+            self._split(stored, numbers, np.flatnonzero(splits == code), file)
+            for code in (TRAIN, VAL, TEST)
+        )
         return Splits(
             class_names=class_names,
-            **{
-                name: self._split(stored, numbers, np.flatnonzero(splits == code), file)
-                for code, name in enumerate(SPLITS)
-            },
+            train=train,
+            val=val,
+            test=test,
             digest=_digest(content, numbers, splits, [*class_names, "", *map(str, stream_dims)]),
             skipped={
                 f"class {name}": "The class has no training row and was left out."

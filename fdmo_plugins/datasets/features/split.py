@@ -39,4 +39,5 @@ class FeatureSplit:
         row = int(self.rows[index])
         if self.sources is None:
             return f"{self.file} row {row}"
-        return self.sources[row].tobytes().rstrip(b"\0").decode("utf-8", "backslashreplace")
+        text: bytes = self.sources[row].tobytes()
+        return text.rstrip(b"\0").decode("utf-8", "backslashreplace")

@@ -45,11 +45,10 @@ class MappedArray:
 
     @cached_property
     def _map(self) -> NDArray[Any]:
-        order = "F" if self.is_fortran else "C"
+        shape = self.shape[::-1] if self.is_fortran else self.shape
         try:
-            return np.asarray(
-                np.memmap(self.file, self.dtype, "r", self.offset, self.shape, order=order)
-            )
+            mapped = np.asarray(np.memmap(self.file, self.dtype, "r", self.offset, shape))
+            return mapped.T if self.is_fortran else mapped
         except (OSError, ValueError) as error:
             raise DataError(
                 f"'{self.file}' cannot be mapped: {error}. Expected {self.shape} values of "

@@ -17,7 +17,7 @@ LABELS = np.array([0] * 20 + [2] * 10 + [1])
 
 def draw(seed: int = 0, of: str = "some") -> list[int]:
     drawn = drawn_splits(LABELS, ("a", "b", "c"), val_share=0.1, test_share=0.3, seed=seed, of=of)
-    return drawn.tolist()
+    return [int(code) for code in drawn]
 
 
 def test_each_class_is_held_out_by_its_share() -> None:
