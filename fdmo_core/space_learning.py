@@ -54,8 +54,8 @@ def learn_space(
         run, maps["train"], model, recorder, compute=compute, journal=journal
     )
     crossed = None
-    if out_of_fold:
-        crossed = cross_fit(
+    if out_of_fold or run.core.crossfit.ensemble:
+        model, dictionary, crossed = cross_fit(
             run, maps["train"], model, dictionary, recorder, compute=compute, journal=journal
         )
     space = FeatureSpace(
