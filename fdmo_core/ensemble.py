@@ -29,7 +29,7 @@ class Ensemble(Network):
         first = members[0]
         self.num_classes = first.num_classes
         self.stream_dims = tuple(dim for member in members for dim in member.stream_dims)
-        self.landmark_head = first.landmark_head
+        self.landmark_head = None  # the first member's is in its outputs; nothing trains it
         self.main_classifier: nn.Module = mean_classifier(
             [member.main_classifier for member in members]
         )
