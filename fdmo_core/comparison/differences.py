@@ -12,6 +12,7 @@ from fdmo_core.comparison.pairs import Correct, Labels, Pair
 from fdmo_core.comparison.probabilities import normal_p_value
 from fdmo_core.estimates import student_p_value
 
+ROUNDING = 1e-9  # 31.9999999999 is 32
 MOST_DEGREES = 1000  # beyond, Student's t is the normal distribution to 3 digits
 SIGNIFICANCE = 0.05
 POWER = 0.8
@@ -60,7 +61,7 @@ class Difference:
         if not self.seed_variance:
             return normal_p_value(statistic)
         degrees = (self.num_seeds - 1) * (self.variance / self.seed_variance) ** 2
-        return student_p_value(statistic, int(min(degrees, MOST_DEGREES)))
+        return student_p_value(statistic, int(min(degrees, MOST_DEGREES) + ROUNDING))
 
 
 def compare_pair(pair: Pair) -> Difference:
@@ -69,13 +70,13 @@ def compare_pair(pair: Pair) -> Difference:
     With d the gain of an image (see :meth:`Pair.gains`), n_c the images of class c, and C classes:
 
     - over images: ``sum over c of s_c**2 / n_c / C**2``, where ``s_c**2`` is the variance of d in
-      class c with one image added that only the method recognises and one that only the baseline
-      does, so that a class of few images on which both agree is not taken for certain;
+      class c with two images added, on which the two agree and disagree in equal parts, so that
+      a class of few images on which both agree is not taken for certain;
     - over seeds: the sample variance of the difference, divided by S.
 
-    Source: stratified sampling; the added images are those of Agresti and Min 2005 for the
-    difference of paired proportions. To add both variances counts twice what seeds and images
-    have in common, which errs towards "no difference".
+    Source: stratified sampling; the added images are those of Agresti and Min 2005, half a one
+    for each of the four outcomes of a pair. To add both variances counts twice what seeds and
+    images have in common, which errs towards "no difference".
     """
     by_seed = [
         float(_acsa(ours, labels, pair.num_classes) - _acsa(theirs, labels, pair.num_classes))

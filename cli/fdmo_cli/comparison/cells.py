@@ -134,7 +134,8 @@ def run_cell(job: CellJob) -> None:
         for name, split in space.splits.items()
     }
     metrics = measure(scores, space, run)
-    tensors, errors = {}, {}
+    tensors: dict[str, Tensor] = {}
+    errors: dict[str, float] = {}
     for name, parts in scores.items():
         predictions = _predictions(parts)
         tensors |= {f"{name}.{key}": one for key, one in predictions.items()}

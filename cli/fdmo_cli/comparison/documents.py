@@ -29,7 +29,6 @@ LATEX = str.maketrans(
 def describe(comparison: Comparison, order: Order) -> list[str]:
     """Return what a reader must know of the figures, a sentence each."""
     percent = f"{100 * comparison.confidence:g} %"
-    budget = ", ".join(f"{key} = {value}" for key, value in order.budget.items())
     many = len(comparison.seeds) > 1
     images = (
         "All seeds are tested on the same images."
@@ -38,9 +37,11 @@ def describe(comparison: Comparison, order: Order) -> list[str]:
     )
     notes = [
         f"{len(comparison.seeds)} seed(s). Baseline: {comparison.baseline}. {images}",
-        f"Equal budgets: every method that takes steps has {budget}."
-        if budget
-        else "The rebalancer of the configuration has no steps, so methods keep their own.",
+        f"Equal budgets: every method that takes steps updates the classifier "
+        f"{order.budget.passes} times over the dictionary's size, in batches of "
+        f"{order.budget.batch_size}."
+        if order.budget.passes is not None
+        else "The configured rebalancer takes no steps, so methods keep their own numbers.",
         f"After ± stands the standard deviation over seeds; in brackets the {percent} interval, "
         + ("Student's t over seeds." if many else "over the test images of one run."),
         f"Differences: mean, with the {percent} interval of a paired bootstrap over test images"

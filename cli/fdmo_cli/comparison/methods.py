@@ -19,6 +19,7 @@ ADVERSARIAL = "rebalancer.name=adversarial"
 CROSS_ENTROPY = "loss.name=cross-entropy"
 REAL_ONLY = (ADVERSARIAL, "rebalancer.artificial=false")
 ARTIFICIAL = (ADVERSARIAL, "rebalancer.artificial=true")
+RETRAINED_NATURALLY = ("rebalancer.name=crt", "rebalancer.sampling=natural")
 CROSS_FITTED = "crossfit.dictionary=true"
 # Made for draws at the natural rate; where every class is drawn alike they correct twice.
 LOSSES_FOR_NATURAL_DRAWS = ("balanced-softmax", "class-balanced", "logit-adjusted")
@@ -50,18 +51,18 @@ def _on(generator: str, *settings: str, called: str = "", loss: str = CROSS_ENTR
     )
 
 
-OUT_OF_FOLD = "rebalancer.fit_on=out-of-fold"
+ON_VALIDATION = ("rebalancer.tau=fitted", "rebalancer.fit_on=validation")
+OUT_OF_FOLD = ("rebalancer.tau=fitted", "rebalancer.fit_on=out-of-fold")
 BUILT_IN = (
     _rebalancer("none"),
     _rebalancer("crt"),
     _rebalancer("lws"),
-    _rebalancer("tau-norm"),
+    _rebalancer("tau-norm", *ON_VALIDATION),
+    _rebalancer("tau-norm", *OUT_OF_FOLD, called="tau-norm-out-of-fold"),
     _rebalancer("ncm"),
     _rebalancer("logit-adjustment", "rebalancer.tau=1.0"),
-    _rebalancer(
-        "logit-adjustment", "rebalancer.fit_on=validation", called="logit-adjustment-validation"
-    ),
-    _rebalancer("logit-adjustment", OUT_OF_FOLD, called="logit-adjustment-out-of-fold"),
+    _rebalancer("logit-adjustment", *ON_VALIDATION, called="logit-adjustment-validation"),
+    _rebalancer("logit-adjustment", *OUT_OF_FOLD, called="logit-adjustment-out-of-fold"),
     _rebalancer("none", called="balanced-softmax-end-to-end", family="balanced"),
     _rebalancer("crossfit"),
     _rebalancer("crossfit", called="crossfit-pull", family="pull"),
@@ -82,7 +83,9 @@ def _of_registry(registry: Registry) -> Iterator[Method]:
     for generator in names["generator"]:
         yield _on(generator)
     for loss in names["loss"]:
-        if loss not in ("cross-entropy", *LOSSES_FOR_NATURAL_DRAWS):
+        if loss in LOSSES_FOR_NATURAL_DRAWS:
+            yield Method(f"retrained-{loss}", (*RETRAINED_NATURALLY, f"loss.name={loss}"))
+        elif loss != "cross-entropy":
             yield Method(f"real-only-{loss}", (*REAL_ONLY, f"loss.name={loss}"))
             yield _on("convexgan", called=f"convexgan-{loss}", loss=f"loss.name={loss}")
     for rebalancer in names["rebalancer"]:

@@ -13,6 +13,7 @@ from fdmo_cli.comparison.methods import (
     parse_sweep,
 )
 from fdmo_cli.comparison.plan import (
+    Budget,
     Planned,
     Start,
     budget_of,
@@ -45,7 +46,7 @@ class Order:
         folder: Of cells and results.
         trials: Of settings for each method; 0 for the defaults.
         sweep: The setting whose values are tried, or empty.
-        budget: Options that give all methods equally many steps.
+        budget: Of every method that takes steps.
         metrics: Confidence and number of resampled test sets.
         phase1_from: Run folder whose phase 1 is used, if any.
     """
@@ -58,7 +59,7 @@ class Order:
     folder: Path
     trials: int
     sweep: str
-    budget: Mapping[str, Any]
+    budget: Budget
     metrics: MetricsConfig
     phase1_from: Path | None
 
@@ -170,7 +171,7 @@ def _seeds(
         return list(range(begin, begin + (number or DEFAULT_SEEDS)))
     if (number or 1) > 1 or first not in (None, content["seed"]):
         raise ConfigError(
-            f"{lender} holds one phase 1, of seed {content['seed']}. Expected no other seeds. Leave "
-            f"--seeds and --seed out, or compare on its data with --config."
+            f"{lender} holds one phase 1, of seed {content['seed']}. Expected no other seeds. "
+            f"Leave --seeds and --seed out, or compare on its data with --config."
         )
     return [int(content["seed"])]

@@ -13,7 +13,7 @@ from fdmo_core.experiments import Cell
 from fdmo_core.kinds import KIND_OF_SECTION
 from fdmo_core.registry import Registry
 
-BUDGET = ("epochs", "batch_size")  # options of the rebalancer that all methods share
+UPDATES_A_STEP = {"adversarial": 2}  # of the classifier; others update it once
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def require_free(start: Start) -> None:
     ]
     if chosen:
         raise ConfigError(
-            f"'{chosen[0]}' chooses what the methods vary: rebalancer, generator and loss. Expected "
-            f"a choice among methods. Name them with --methods."
+            f"'{chosen[0]}' chooses what the methods vary: rebalancer, generator and loss. "
+            f"Expected a choice among methods. Name them with --methods."
         )
 
 
@@ -113,10 +113,42 @@ def _names() -> set[str]:
     return {f"{section}.name" for section in VARIED_SECTIONS}
 
 
-def budget_of(run: Run) -> dict[str, Any]:
-    """Return the options that give all methods equally many steps."""
+@dataclass(frozen=True)
+class Budget:
+    """How much every method that takes steps may learn.
+
+    Attributes:
+        passes: How often the classifier is updated on as many features as the dictionary holds;
+            None where the configured rebalancer takes no steps, and methods keep their own.
+        batch_size: Features an update.
+    """
+
+    passes: int | None
+    batch_size: int | None
+
+    def options(self, run: Run) -> list[str]:
+        """Return the settings that give a method this budget, of those that it has."""
+        known = type(run.rebalancer.config).model_fields
+        chosen: dict[str, int] = {}
+        if self.passes is not None and "epochs" in known:
+            chosen["epochs"] = max(1, self.passes // _updates_a_step(run)) if self.passes else 0
+        if self.batch_size is not None and "batch_size" in known:
+            chosen["batch_size"] = self.batch_size
+        return [f"rebalancer.{key}={value}" for key, value in chosen.items()]
+
+
+def _updates_a_step(run: Run) -> int:
+    return UPDATES_A_STEP.get(run.rebalancer.config.name, 1)
+
+
+def budget_of(run: Run) -> Budget:
+    """Return the budget that a run's rebalancer has."""
     options = run.rebalancer.config.model_dump()
-    return {key: options[key] for key in BUDGET if key in options}
+    epochs = options.get("epochs")
+    return Budget(
+        passes=None if epochs is None else epochs * _updates_a_step(run),
+        batch_size=options.get("batch_size"),
+    )
 
 
 def with_budget(methods: Sequence[Method], start: Start) -> tuple[list[Method], dict[str, str]]:
@@ -129,9 +161,7 @@ def with_budget(methods: Sequence[Method], start: Start) -> tuple[list[Method], 
         except ConfigError as error:
             left_out[method.name] = str(error)
             continue
-        options = type(run.rebalancer.config).model_fields
-        shared = [f"rebalancer.{key}={value}" for key, value in budget.items() if key in options]
-        kept.append(replace(method, settings=(*shared, *method.settings)))
+        kept.append(replace(method, settings=(*budget.options(run), *method.settings)))
     return kept, left_out
 
 

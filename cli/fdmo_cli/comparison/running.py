@@ -30,7 +30,7 @@ def run_order(
     """
     planned = order.cells()
     spaces = plan_spaces(planned, order.start, order.folder)
-    require_same_settings([one.cell for one in (*spaces, *planned)])
+    require_same_settings([*(one.cell for one in spaces), *(one.cell for one in planned)])
     with ProgressBars(quiet=quiet) as bars:
 
         def do(

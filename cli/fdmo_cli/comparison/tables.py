@@ -23,8 +23,8 @@ def print_comparison(comparison: Comparison, notes: Sequence[str], *, console: C
     headings, rows = table_of(comparison)
     table = Table(box=box.SIMPLE_HEAD)
     for heading in headings:
-        justify = "left" if heading in ("method", "verdict") else "right"
-        table.add_column(heading, justify=justify, no_wrap=True)
+        is_text = heading in ("method", "verdict")
+        table.add_column(heading, justify="left" if is_text else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     wide = console.options.update(width=1000)

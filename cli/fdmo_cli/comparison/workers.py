@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol
 
@@ -70,7 +71,7 @@ def ray_workers() -> Iterator[Workers]:
 
     Folders must be on storage that all nodes share.
     """
-    import ray
+    ray: Any = import_module("ray")
 
     ray.init(ignore_reinit_error=True, log_to_driver=False)
     try:
