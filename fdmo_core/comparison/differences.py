@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist, variance
+from statistics import variance
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,6 @@ from fdmo_core.estimates import student_p_value
 ROUNDING = 1e-9  # 31.9999999999 is 32
 MOST_DEGREES = 1000  # beyond, Student's t is the normal distribution to 3 digits
 SIGNIFICANCE = 0.05
-POWER = 0.8
 
 
 @dataclass(frozen=True)
@@ -50,14 +49,17 @@ class Difference:
 
     @property
     def p_value(self) -> float:
-        """How likely a difference so large is where there is none; two-sided.
+        """How likely a difference so large is where there is none; two-sided."""
+        if self.mean == 0:
+            return 1.0
+        return self.tail(self.mean / math.sqrt(self.variance))
+
+    def tail(self, statistic: float) -> float:
+        """Return how likely the mean is so many standard errors from 0 by chance, on either side.
 
         Degrees of freedom are Satterthwaite's, rounded down; the image part has so many that it
         counts as known.
         """
-        if self.mean == 0:
-            return 1.0
-        statistic = self.mean / math.sqrt(self.variance)
         if not self.seed_variance:
             return normal_p_value(statistic)
         degrees = (self.num_seeds - 1) * (self.variance / self.seed_variance) ** 2
@@ -111,72 +113,3 @@ def class_recalls(correct: Correct, labels: Labels, num_classes: int) -> NDArray
     hits = np.bincount(labels, correct, minlength=num_classes)
     recalls: NDArray[np.float64] = hits[sizes > 0] / sizes[sizes > 0]
     return recalls
-
-
-@dataclass(frozen=True)
-class Need:
-    """What it would take to tell a difference of the size that was seen.
-
-    Attributes:
-        label: The class whose test images leave most open.
-        images: How many of them there are.
-        images_per_class: How many of every class would do with these seeds; None where no number
-            would, for the seeds differ too much.
-        seeds: How many seeds would do with these images; None where no number would.
-    """
-
-    label: int
-    images: int
-    images_per_class: int | None
-    seeds: int | None
-
-
-def need_for(
-    difference: Difference, *, significance: float = SIGNIFICANCE, power: float = POWER
-) -> Need | None:
-    """Return what a test of one pair would need to find the difference with a given power.
-
-    The standard error must be at most ``|mean| / (z(1 - significance / 2) + z(power))``. With n
-    test images in every class the images' part of its square is ``sum of s_c**2 / (n * C**2)``,
-    with S seeds the seeds' part is ``variance between seeds / S``; n or S follows with the other
-    part as it is.
-
-    Source: the usual normal approximation, as Connor 1987 has it for paired proportions.
-
-    Args:
-        difference: What was seen; None comes back where it is 0.
-        significance: Two-sided, of a single comparison.
-        power: Probability of finding it.
-    """
-    if difference.mean == 0:
-        return None
-    normal = NormalDist()
-    allowed = (
-        difference.mean / (normal.inv_cdf(1 - significance / 2) + normal.inv_cdf(power))
-    ) ** 2
-    present = np.flatnonzero(difference.class_sizes)
-    spreads = difference.class_variances[present]
-    shares = spreads / difference.class_sizes[present]
-    widest = int(present[shares.argmax()])
-    seeds_part = difference.variance - difference.image_variance
-    per_image = float(spreads.sum() / len(present) ** 2)
-    if not difference.same_images:
-        per_image /= difference.num_seeds
-    return Need(
-        label=widest,
-        images=int(difference.class_sizes[widest]),
-        images_per_class=_at_least(per_image, allowed - max(seeds_part, 0.0)),
-        seeds=_seeds_needed(difference, allowed),
-    )
-
-
-def _seeds_needed(difference: Difference, allowed: float) -> int | None:
-    if difference.seed_variance is None:
-        return None
-    fixed = difference.image_variance if difference.same_images else 0.0
-    return _at_least(difference.seed_variance * difference.num_seeds, allowed - fixed)
-
-
-def _at_least(amount: float, room: float) -> int | None:
-    """Return the least whole number that ``amount`` can be divided by to fit into ``room``."""
-    return max(1, math.ceil(amount / room)) if room > 0 else None

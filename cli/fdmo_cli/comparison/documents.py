@@ -11,6 +11,7 @@ from fdmo_cli.comparison.order import Order
 from fdmo_cli.comparison.results import METRICS, Comparison, Result
 from fdmo_core.comparison.differences import SIGNIFICANCE
 from fdmo_core.comparison.paired_bootstrap import METRICS as PAIRED_METRICS
+from fdmo_core.comparison.power import POWER
 from fdmo_core.files import write_json, write_text
 
 NAME = "comparison"
@@ -48,7 +49,8 @@ def describe(comparison: Comparison, order: Order) -> list[str]:
         + (" and seeds." if many else "; training again varies more."),
         f"p: of the difference in ACSA, over seeds and test images. McNemar: of all test images, "
         f"whatever their class. Both adjusted by Holm for {_compared(comparison)} comparisons; a "
-        f"verdict needs p <= {SIGNIFICANCE:g}.",
+        f"verdict needs p <= {SIGNIFICANCE:g}, and what you would need is for a chance of "
+        f"{100 * POWER:.0f} % of one for a difference such as was seen.",
     ]
     if order.trials:
         notes.append(

@@ -296,7 +296,7 @@ def _all_against(
             mcnemar=flips,
             mcnemar_holm=flips_holm,
             verdict=verdict,
-            explanation=explain(difference, verdict, names),
+            explanation=explain(difference, verdict, names, comparisons=len(pairs)),
         )
     return against
 

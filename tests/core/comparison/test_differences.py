@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats  # type: ignore[import-untyped]
 
-from fdmo_core.comparison.differences import compare_pair, need_for
+from fdmo_core.comparison.differences import compare_pair
 from fdmo_core.comparison.pairs import Pair
 
 LABELS = np.repeat([0, 1, 3], [40, 25, 6])
@@ -93,13 +93,12 @@ def test_degrees_of_freedom_grow_with_the_images_part() -> None:
     assert found.p_value == pytest.approx(expected)
 
 
-def test_no_difference_has_a_p_value_of_1_and_needs_nothing() -> None:
+def test_no_difference_has_a_p_value_of_1() -> None:
     pair = some_pair(gain=0.0)
 
     found = compare_pair(pair)
 
     assert found.p_value == 1
-    assert need_for(found) is None
 
 
 def test_classes_on_whose_few_images_both_agree_are_not_taken_for_certain() -> None:
@@ -118,38 +117,3 @@ def test_under_no_difference_p_values_below_5_percent_are_not_more_than_5_percen
         rejected += compare_pair(pair).p_value < 0.05
 
     assert rejected <= 0.08 * 300
-
-
-def test_with_as_many_images_as_needed_the_standard_error_is_what_the_power_asks_for() -> None:
-    found = replace(compare_pair(some_pair()), mean=0.02, seed_variance=1e-6)
-
-    need = need_for(found)
-
-    assert need is not None
-    assert need.images_per_class is not None
-    spread = float(np.nansum(found.class_variances)) / 9
-    allowed = 0.02 / (stats.norm.ppf(0.975) + stats.norm.ppf(0.8))
-    error = math.sqrt(spread / need.images_per_class + 1e-6)
-    assert error <= allowed
-    assert math.sqrt(spread / (need.images_per_class - 1) + 1e-6) > allowed
-
-
-def test_the_class_that_is_named_leaves_most_open() -> None:
-    need = need_for(compare_pair(some_pair()))
-
-    assert need is not None
-    assert (need.label, need.images) == (3, 6)
-
-
-def test_seeds_that_differ_too_much_cannot_be_made_up_for_by_images_nor_the_reverse() -> None:
-    found = replace(compare_pair(some_pair()), mean=0.01)
-
-    by_images = need_for(replace(found, seed_variance=1e-9, image_variance=1.0))
-    by_seeds = need_for(replace(found, seed_variance=1.0, image_variance=1e-9))
-
-    assert by_images is not None
-    assert by_images.seeds is None
-    assert by_images.images_per_class is not None
-    assert by_seeds is not None
-    assert by_seeds.images_per_class is None
-    assert by_seeds.seeds is not None
