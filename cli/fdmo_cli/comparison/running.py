@@ -1,6 +1,7 @@
 """Does what a comparison orders, in three rounds: phases 1, choice of settings, cells."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from fdmo_cli.comparison.cells import CellJob, SpaceJob, is_learned, learn, run_cell
@@ -8,7 +9,7 @@ from fdmo_cli.comparison.order import Order
 from fdmo_cli.comparison.plan import Planned, Space, plan_spaces
 from fdmo_cli.comparison.tasks import run_jobs
 from fdmo_cli.comparison.tuning import TuneJob, tunable, tune, tuned_file
-from fdmo_cli.comparison.workers import MakeWorkers
+from fdmo_cli.comparison.workers import MakeWorkers, Workers
 from fdmo_cli.progress import ProgressBars
 from fdmo_core.experiments import require_same_settings
 from fdmo_core.journal import Progress
@@ -31,17 +32,12 @@ def run_order(
     planned = order.cells()
     spaces = plan_spaces(planned, order.start, order.folder)
     require_same_settings([*(one.cell for one in spaces), *(one.cell for one in planned)])
-    with ProgressBars(quiet=quiet) as bars:
-
-        def do(
-            what: str, function: Callable[[Any], object], jobs: Mapping[str, Any]
-        ) -> dict[str, str]:
-            return _round(what, function, jobs, make_workers, bars)
-
+    with ProgressBars(quiet=quiet) as bars, make_workers() as workers:
+        do = partial(_round, workers=workers, make_workers=make_workers, bars=bars)
         failures = do("phase 1", learn, _space_jobs(spaces, order, device))
         if order.trials:
-            planned = [one for one in planned if _is_learned(one)]
-            failures |= do("tuning", tune, _tune_jobs(planned, order, device))
+            learned = [one for one in planned if _is_learned(one)]
+            failures |= do("tuning", tune, _tune_jobs(learned, order, device))
         jobs = {
             one.cell.name: _cell_job(one, device)
             for one in order.cells()
@@ -54,9 +50,12 @@ def _round(
     what: str,
     function: Callable[[Any], object],
     jobs: Mapping[str, Any],
+    *,
+    workers: Workers,
     make_workers: MakeWorkers,
     bars: ProgressBars,
 ) -> dict[str, str]:
+    """Do the jobs of one round, with a bar, and return why some failed."""
     done: list[str] = []
 
     def tell(name: str) -> None:
@@ -65,7 +64,7 @@ def _round(
 
     if jobs:
         bars.show(Progress(what, 0, len(jobs), {}))
-    return run_jobs(function, jobs, make_workers, done=tell)
+    return run_jobs(function, jobs, workers, make_workers, done=tell)
 
 
 def _space_jobs(spaces: list[Space], order: Order, device: str) -> dict[str, SpaceJob]:

@@ -5,13 +5,19 @@ from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from fdmo_cli.comparison.workers import MakeWorkers
+from fdmo_cli.comparison.workers import MakeWorkers, Workers
 from fdmo_core.errors import FdmoError
+
+KILLED = (
+    "The worker process was killed. Expected it to end by itself. See whether the machine ran out "
+    "of memory, use fewer --jobs, and start again."
+)
 
 
 def run_jobs(
     function: Callable[[Any], object],
     jobs: Mapping[str, Any],
+    workers: Workers,
     make_workers: MakeWorkers,
     *,
     done: Callable[[str], None],
@@ -25,50 +31,42 @@ def run_jobs(
     Args:
         function: Of the top level of a module.
         jobs: By name.
-        make_workers: Starts workers for some jobs.
+        workers: Where.
+        make_workers: Starts others in place of those that were taken.
         done: Told each job that has come to its end.
     """
-    failures, broken = _run(function, jobs, make_workers, done)
-    for name in broken:
-        again, killed = _run(function, {name: jobs[name]}, make_workers, done)
-        failures |= again
-        for one in killed:
-            done(one)
-            failures[one] = (
-                "The worker process was killed. Expected it to end by itself. See whether the "
-                "machine ran out of memory, use fewer --jobs, and start again."
-            )
+    failures, taken = _run(function, jobs, workers, done)
+    for name in taken:
+        with make_workers() as others:
+            again, killed = _run(function, {name: jobs[name]}, others, done)
+        failures |= again | dict.fromkeys(killed, KILLED)
     return failures
 
 
 def _run(
     function: Callable[[Any], object],
     jobs: Mapping[str, Any],
-    make_workers: MakeWorkers,
+    workers: Workers,
     done: Callable[[str], None],
 ) -> tuple[dict[str, str], list[str]]:
-    """Return why jobs failed, and which ones a broken pool did not do."""
+    """Return why jobs failed, and which ones were taken along by a worker that was killed."""
     failures: dict[str, str] = {}
-    broken: list[str] = []
-    if not jobs:
-        return failures, broken
-    with make_workers() as workers:
-        futures: dict[Future[Any], str] = {}
-        for name, job in jobs.items():
-            try:
-                futures[workers.submit(function, job)] = name
-            except BrokenProcessPool:
-                broken.append(name)
-        for future in as_completed(futures):
-            name = futures[future]
-            error = future.exception()
-            if isinstance(error, BrokenProcessPool):
-                broken.append(name)
-                continue
-            if error is not None:
-                failures[name] = _reason(error)
-            done(name)
-    return failures, broken
+    taken: list[str] = []
+    futures: dict[Future[Any], str] = {}
+    for name, job in jobs.items():
+        try:
+            futures[workers.submit(function, job)] = name
+        except BrokenProcessPool:
+            taken.append(name)
+    for future in as_completed(futures):
+        name, error = futures[future], future.exception()
+        if isinstance(error, BrokenProcessPool):
+            taken.append(name)
+            continue
+        if error is not None:
+            failures[name] = _reason(error)
+        done(name)
+    return failures, taken
 
 
 def _reason(error: BaseException) -> str:
