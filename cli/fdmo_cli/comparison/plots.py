@@ -89,11 +89,11 @@ def _draw_recalls(canvas: Any, comparison: Comparison) -> None:
 
 
 def _before_and_after(comparison: Comparison) -> list[Result]:
-    """Return phase 1 as it is, the baseline and the best method, each once."""
-    best = comparison.results[0].method
-    wanted = dict.fromkeys((BEFORE, comparison.baseline, best))
+    """Return phase 1 as it is, the baseline and the best of the other methods, each once."""
+    first = (BEFORE, comparison.baseline)
     by_name = {one.method: one for one in comparison.results}
-    return [by_name[name] for name in wanted if name in by_name]
+    best = next((name for name in by_name if name not in first), comparison.baseline)
+    return [by_name[name] for name in dict.fromkeys((*first, best)) if name in by_name]
 
 
 def _errors(figures: Sequence[Figure]) -> list[list[float]]:
@@ -110,16 +110,19 @@ def _errors(figures: Sequence[Figure]) -> list[list[float]]:
 def _draw_ranks(canvas: Any, ranks: Ranks) -> None:
     """Draw the critical-difference diagram: bars join methods that are not told apart.
 
-    Source: Demsar 2006, Fig. 1; here with a line for each method, so that many fit.
+    Source: Demsar 2006, Fig. 1; here with a line for each method, so that many fit, and the bars
+    beside the ranks.
     """
     names, at = list(ranks.methods), list(ranks.mean_ranks)
     canvas.set_size_inches(8, 1.6 + 0.28 * len(names))
     panel: Any = canvas.subplots()
     panel.plot(at, range(len(names)), color=BLUE, marker="o", linestyle="none")
-    for group in ranks.alike:
+    panel.plot([1, 1 + ranks.critical_difference], [-1, -1], color=RED, marker="|")
+    panel.annotate("critical difference", (1, -1.2), fontsize=8, color=RED)
+    for position, group in enumerate(ranks.alike, start=1):
         rows = [names.index(one) for one in group]
-        place = max(at[row] for row in rows) + 0.15
-        panel.plot([place, place], [rows[0], rows[-1]], color=GREY, linewidth=3, alpha=0.7)
+        place = len(names) * (1 + 0.03 * position)
+        panel.plot([place, place], [rows[0], rows[-1]], color=GREY, linewidth=3)
     panel.set_yticks(range(len(names)), names)
     panel.invert_yaxis()
     panel.set_xlabel(
