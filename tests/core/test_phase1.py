@@ -21,6 +21,7 @@ from fdmo_core.journal import Journal, Progress
 from fdmo_core.maps import LiveMaps, MapBatch
 from fdmo_core.model import TwoStreamClassifier, frozen_prefix
 from fdmo_core.model_building import build_model
+from fdmo_core.network import Network
 from fdmo_core.phase1 import (
     Phase1Config,
     Phase1State,
@@ -51,7 +52,12 @@ def started(run: Run, *, num_landmarks: int = 8) -> Phase1State:
     return start_phase1(model, run.core.phase1, Compute(CPU.device, run.core.compute))
 
 
-def live_maps(model: TwoStreamClassifier, batches: Batches, compute: Compute = CPU) -> LiveMaps:
+def two_streams(state: Phase1State) -> TwoStreamClassifier:
+    assert isinstance(state.model, TwoStreamClassifier)
+    return state.model
+
+
+def live_maps(model: Network, batches: Batches, compute: Compute = CPU) -> LiveMaps:
     return LiveMaps(
         batches, model, compute, augmentation=AugmentationConfig(), mirrored_landmarks=((0, 1),)
     )
@@ -135,9 +141,10 @@ def test_a_rate_is_set_for_all_parameters() -> None:
 def test_adam_gets_all_that_is_not_frozen(tiny_run: MakeRun) -> None:
     run = tiny_run(texture_stream={"freeze_stages": 1}, phase1={"betas": [0.8, 0.99]})
 
-    model, optimizer, _ = started(run)
+    state = started(run)
 
-    (group,) = optimizer.param_groups
+    model = two_streams(state)
+    (group,) = state.optimizer.param_groups
     frozen = {id(one) for one in frozen_prefix(model.texture_extractor).parameters()}
     everything = {id(one) for one in model.parameters()}
     assert frozen
@@ -146,7 +153,7 @@ def test_adam_gets_all_that_is_not_frozen(tiny_run: MakeRun) -> None:
 
 
 def test_the_shape_stream_alone_has_no_main_loss(tiny_run: MakeRun, batches: Batches) -> None:
-    model = started(tiny_run()).model
+    model = two_streams(started(tiny_run()))
 
     found = losses(model, first_batch(model, batches), is_shape_only=True)
 
@@ -166,7 +173,7 @@ def test_losses_have_the_names_of_what_the_model_has(
     tiny_run: MakeRun, batches: Batches, auxiliary: bool, num_landmarks: int, expected: list[str]
 ) -> None:
     run = tiny_run(model={"auxiliary_classifier": auxiliary})
-    model = started(run, num_landmarks=num_landmarks).model
+    model = two_streams(started(run, num_landmarks=num_landmarks))
 
     assert list(losses(model, first_batch(model, batches), is_shape_only=False)) == expected
 
@@ -180,7 +187,7 @@ def mean_cross_entropy(logits: list[list[float]], labels: list[int]) -> float:
 
 
 def test_both_classifiers_minimise_their_cross_entropy(tiny_run: MakeRun, batches: Batches) -> None:
-    model = started(tiny_run()).model.eval()
+    model = two_streams(started(tiny_run())).eval()
     batch = first_batch(model, batches)
 
     found = losses(model, batch, is_shape_only=False, auxiliary_weight=0.25)
@@ -193,7 +200,7 @@ def test_both_classifiers_minimise_their_cross_entropy(tiny_run: MakeRun, batche
 
 
 def test_the_landmark_head_scores_its_own_prediction(tiny_run: MakeRun, batches: Batches) -> None:
-    model = started(tiny_run()).model.eval()
+    model = two_streams(started(tiny_run())).eval()
     batch = first_batch(model, batches)
 
     found = losses(model, batch, is_shape_only=True)
@@ -258,7 +265,7 @@ def test_the_seed_decides_order_augmentation_and_dropout(
     trained: list[dict[str, Tensor]] = []
     for seed in (0, 0, 1):
         state = started(tiny_run())
-        state.model.shape_block.layers.append(nn.Dropout())
+        two_streams(state).shape_block.layers.append(nn.Dropout())
         torch.manual_seed(len(trained))  # must not matter
         train(state, batches, tiny_run(), seed=seed)
         trained.append(snapshot(state.model))
@@ -345,7 +352,7 @@ def test_convolutions_are_in_the_reduced_precision_and_losses_in_fp32(
     run = tiny_run(phase1={"shape_epochs": 0}, compute={"precision": precision})
     state = started(run)
     of_blocks, of_losses = set[torch.dtype](), set[torch.dtype]()
-    state.model.texture_block.layers[0].register_forward_hook(
+    two_streams(state).texture_block.layers[0].register_forward_hook(
         lambda _module, _given, found: of_blocks.add(found.dtype)
     )
 
@@ -408,3 +415,60 @@ def test_no_epoch_at_all_is_refused() -> None:
         match="epochs and shape_epochs are both 0; set at least one of them to 1",
     ):
         Phase1Config(shape_epochs=0, epochs=0)
+
+
+def test_a_prior_is_added_to_the_main_classifier_s_scores_alone(
+    tiny_run: MakeRun, batches: Batches
+) -> None:
+    model = build_model(tiny_run(), num_classes=12, num_landmarks=0).eval()
+    batch = first_batch(model, batches)
+    log_priors = class_log_priors(batch.labels, 12)
+    plain = losses(model, batch, is_shape_only=False)
+    adjusted = losses(model, batch, is_shape_only=False, prior_strength=1.5)
+
+    logits = model(batch.maps).logits.tolist()
+    expected = 0.0
+    for row, label in zip(logits, batch.labels.tolist(), strict=True):
+        scores = [
+            score + 1.5 * prior for score, prior in zip(row, log_priors.tolist(), strict=True)
+        ]
+        expected += math.log(sum(map(math.exp, scores))) - scores[label]
+    assert adjusted["main"].item() == pytest.approx(expected / len(logits), rel=1e-4)
+    assert torch.equal(plain["auxiliary"], adjusted["auxiliary"])
+
+
+def test_a_class_without_labels_has_the_prior_of_one() -> None:
+    priors = class_log_priors(torch.tensor([0, 0, 0, 2]), 3).exp()
+
+    assert priors.tolist() == pytest.approx([3 / 5, 1 / 5, 1 / 5])
+
+
+def test_phase_1_can_learn_from_some_images_alone(tiny_run: MakeRun, batches: Batches) -> None:
+    run = tiny_run(phase1={"shape_epochs": 0, "epochs": 1, "batch_size": 8})
+    seen: list[int] = []
+
+    class Recording(LiveMaps):
+        def training(self, steps: Any, **options: Any) -> Any:
+            seen.extend(row for step in steps for row in step.tolist())
+            return super().training(steps, **options)
+
+    state = started(run)
+    maps = Recording(batches, state.model, CPU, augmentation=AugmentationConfig())
+    rows = torch.tensor([3, 5, 20, 41, 60])
+    train_phase1(
+        state, maps, run.core.phase1, seed=0, compute=CPU, journal=Journal(), rows=rows, phase="x"
+    )
+
+    assert sorted(seen) == rows.tolist()
+
+
+def test_pulled_maps_change_what_is_learned(tiny_run: MakeRun, batches: Batches) -> None:
+    weights = []
+    for pull in (0.0, 0.6, 0.6):
+        run = tiny_run(phase1={"shape_epochs": 1, "epochs": 1, "batch_size": 32, "pull": pull})
+        state = started(run)
+        train(state, batches, run)
+        weights.append(snapshot(state.model))
+
+    assert differing(weights[0], weights[1])
+    assert not differing(weights[1], weights[2])
