@@ -260,7 +260,7 @@ class ConvexSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn 
             warnings.warn(
                 "Every class has as many rows as are asked for. Expected a class that lacks some. "
                 "The data is returned unchanged; nothing needs to be done.",
-                stacklevel=4,
+                stacklevel=2,
             )
         self.n_steps_ = self._artificial.num_steps if self._artificial else 0
 
@@ -271,7 +271,7 @@ class ConvexSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn 
             warnings.warn(
                 f"Classes with a single row: {single}. Expected at least two to mix. Their "
                 f"artificial rows are copies; add rows, or leave them out of sampling_strategy.",
-                stacklevel=5,
+                stacklevel=2,
             )
 
     def _array(self, batch: ArtificialBatch) -> Any:

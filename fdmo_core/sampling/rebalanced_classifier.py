@@ -6,16 +6,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from fdmo_core.config import Run
-from fdmo_core.errors import DataError
+from fdmo_core.errors import ConfigError, DataError
+from fdmo_core.folds import assign_folds
 from fdmo_core.interfaces import HeldOut, HeldOutSource, LabelledFeatures
 from fdmo_core.randomness import rng_for
 from fdmo_core.sampling.feature_arrays import (
@@ -25,7 +27,7 @@ from fdmo_core.sampling.feature_arrays import (
     device_of,
     validated,
 )
-from fdmo_core.sampling.head import assign_folds, fit_head, out_of_fold
+from fdmo_core.sampling.head import fit_head, out_of_fold
 from fdmo_core.sampling.phase2_on_rows import describe_run, hold, rebalance_rows, section
 
 ROWS_A_BATCH = 4096  # of predictions
@@ -122,8 +124,8 @@ class RebalancedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             ValueError: What scikit-learn refuses.
         """
         self._validate_params()
+        _require_one_label_a_row(y)
         features, labels = validated(self, as_floats(X), y)
-        check_classification_targets(labels)
         self.classes_, places = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise DataError(
@@ -131,8 +133,135 @@ class RebalancedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
                 f"two classes. Check the labels."
             )
         self.scaler_ = StandardScaler().fit(features) if self.standardize else None
-        run = self._run()
+        run = self._describe_run()
         rows = LabelledFeatures(as_tensor(self._scaled(features)), torch.from_numpy(places))
         set_aside = self._set_aside(rows.labels, seed=run.core.seed)
-        self._rebalance(run, _chosen(rows, ~set_aside), _chosen(rows, set_aside))
+        self._train(run, _part(rows, ~set_aside), validation=_part(rows, set_aside))
         return self
+
+    def decision_function(self, X: Any) -> Any:  # noqa: N803
+        """Return the scores of all classes; of two classes, how much the second is ahead.
+
+        Args:
+            X: Array or data frame. Shape ``(N, F)``.
+
+        Returns:
+            Shape ``(N, C)``, or ``(N,)`` for two classes, float64.
+        """
+        logits = self._logits(X)
+        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+
+    def predict_proba(self, X: Any) -> Any:  # noqa: N803
+        """Return the softmax of the scores, shape ``(N, C)``, float64.
+
+        Args:
+            X: Array or data frame. Shape ``(N, F)``.
+        """
+        return softmax(self._logits(X), axis=1)
+
+    def predict(self, X: Any) -> Any:  # noqa: N803
+        """Return the label of the highest score, shape ``(N,)``.
+
+        Args:
+            X: Array or data frame. Shape ``(N, F)``.
+        """
+        best = self._logits(X).argmax(axis=1)
+        return self.classes_[best]
+
+    def _describe_run(self) -> Run:
+        sections = {
+            "rebalancer": section(self.rebalancer, self.rebalancer_options),
+            "generator": section(self.generator, self.generator_options),
+            "loss": section(self.loss, self.loss_options),
+        }
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        return describe_run(seed=seed, **sections)
+
+    def _scaled(self, features: FloatArray) -> FloatArray:
+        if self.scaler_ is None:
+            return features
+        scaled: FloatArray = self.scaler_.transform(features)
+        return scaled
+
+    def _set_aside(self, places: Tensor, *, seed: int) -> Tensor:
+        """Return which rows are for validation, the same share of each class. Shape ``(N,)``."""
+        chosen = torch.zeros_like(places, dtype=torch.bool)
+        rng = rng_for(seed, "validation")
+        for label in range(len(self.classes_)):
+            own = torch.nonzero(places == label).flatten()
+            own = own[torch.randperm(len(own), generator=rng)]
+            chosen[own[: int(self.validation_fraction * len(own))]] = True
+        return chosen
+
+    def _train(self, run: Run, rows: LabelledFeatures, *, validation: LabelledFeatures) -> None:
+        num_classes = len(self.classes_)
+        dictionary = hold(run, rows, num_classes, device=device_of(self.device))
+        store = dictionary.store
+        head = fit_head(store, num_classes, penalty=self.head_penalty)
+
+        def held_out(source: HeldOutSource) -> HeldOut:
+            if source == "validation":
+                return _scored(head, validation)
+            folds = assign_folds(
+                store.labels.cpu(), int(self.folds), rng_for(run.core.seed, "folds")
+            )
+            return out_of_fold(store, folds, num_classes, penalty=self.head_penalty)
+
+        if _has_nothing_to_do(run, dictionary.class_sizes):
+            classifier: nn.Module = head
+            self.n_steps_ = 0
+        else:
+            rebalancer = rebalance_rows(run, dictionary, head, held_out=held_out)
+            classifier, self.n_steps_ = rebalancer.classifier, rebalancer.num_steps
+        self._classifier = classifier.cpu().double().eval()
+
+    @torch.no_grad()
+    def _logits(self, X: Any) -> Any:  # noqa: N803
+        """Return the scores, shape ``(N, C)``, float64; a row's do not depend on other rows."""
+        check_is_fitted(self, "n_steps_")
+        features = validated(self, as_floats(X))
+        logits = np.empty((len(features), len(self.classes_)))
+        for part in gen_batches(len(features), ROWS_A_BATCH):
+            scaled = np.asarray(self._scaled(features[part]), dtype=np.float64)
+            logits[part] = self._classifier(torch.from_numpy(np.array(scaled))).numpy()
+        return logits
+
+
+def _require_one_label_a_row(labels: Any) -> None:
+    if "multilabel" in type_of_target(labels) or "multioutput" in type_of_target(labels):
+        raise DataError(
+            "Multilabel and multioutput targets are not supported. Expected one label a row. Train "
+            "one classifier for each output."
+        )
+    check_classification_targets(labels)
+
+
+def _part(rows: LabelledFeatures, chosen: Tensor) -> LabelledFeatures:
+    return rows if chosen.all() else LabelledFeatures(*(column[chosen] for column in rows))
+
+
+@torch.no_grad()
+def _scored(head: nn.Module, rows: LabelledFeatures) -> HeldOut:
+    if not len(rows.labels):
+        raise DataError(
+            "No rows are set aside for validation. Expected some to choose a strength on. Set "
+            "validation_fraction, or choose rebalancer_options={'fit_on': 'out-of-fold'}."
+        )
+    features, labels = (one.to(head.get_parameter("weight").device) for one in rows)
+    return HeldOut(features, head(features), labels)
+
+
+def _has_nothing_to_do(run: Run, counts: Tensor) -> bool:
+    """Return whether the rebalancer refuses classes of equal size, and warn if it does."""
+    if not (counts == counts[0]).all():
+        return False
+    try:
+        run.rebalancer.component.check_counts(run.rebalancer.config, counts)
+    except ConfigError:
+        warnings.warn(
+            f"All {len(counts)} classes have {int(counts[0])} rows. Expected some with fewer than "
+            f"others. Phase 1's classifier is kept; nothing needs to be done.",
+            stacklevel=4,
+        )
+        return True
+    return False
