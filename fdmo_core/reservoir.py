@@ -100,11 +100,12 @@ class Reservoir:
         self._num_sorted, self._num_pending = len(order), 0
 
     def _pick(self, order: Tensor) -> Tensor:
-        """Return the features of these rows of all parts, without joining the parts first."""
+        """Return the features of these rows of all parts, and let go of each part once picked."""
         first = self._parts[0].features
         picked = first.new_empty(len(order), first.shape[1])
         start = 0
-        for part in self._parts:
+        while self._parts:
+            part = self._parts.pop(0)
             places = ((order >= start) & (order < start + len(part.labels))).nonzero().flatten()
             picked[places] = part.features[order[places] - start]
             start += len(part.labels)

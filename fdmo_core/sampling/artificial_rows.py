@@ -128,7 +128,8 @@ class ArtificialRows:
     def _make(self, labels: Tensor, rng: torch.Generator) -> ArtificialBatch:
         made = self._rebalancer.make_artificial(labels, rng)
         assert made is not None, "the adversarial rebalancer has a generator"
-        if not made.features.sum(dtype=torch.float64).isfinite():
+        learned = made.features if made.weights is None else made.weights
+        if not learned.isfinite().all():  # real rows are, and so is what finite weights make
             raise TrainingError(
                 "The generator made a row that is not finite. Expected finite numbers. Scale the "
                 "features, for instance by StandardScaler, or lower the generator's learning rate."

@@ -9,6 +9,7 @@ from fdmo_core.interfaces import HeldOut, LabelledFeatures
 from fdmo_core.randomness import seeded
 
 MAX_ITERATIONS = 100
+PART = 512  # rows at a time, so that their deviations need little memory
 HISTORY = 10  # pairs of steps that L-BFGS remembers
 
 
@@ -60,9 +61,13 @@ def nearest_mean_head(rows: LabelledFeatures, num_classes: int) -> LinearClassif
     counts = labels.bincount(minlength=num_classes).unsqueeze(1)  # (C, 1)
     sums = features.new_zeros(num_classes, features.shape[1]).index_add_(0, labels, features)
     means = sums / counts
-    between = counts * (means - features.mean(dim=0)).square()  # (C, F)
-    within = features.var(dim=0, correction=0).sum() - between.sum() / len(labels)
-    variance = (within / features.shape[1]).clamp(min=torch.finfo(torch.float32).eps)
+    squares = torch.stack(
+        [
+            torch.linalg.vector_norm(part - means[own]).square()
+            for part, own in zip(features.split(PART), labels.split(PART), strict=True)
+        ]
+    )
+    variance = (squares.sum() / features.numel()).clamp(min=torch.finfo(torch.float32).eps)
     head = _zero_head(features, num_classes)
     head.weight.copy_(means / variance)
     head.bias.copy_(means.square().sum(dim=1) / (-2 * variance))

@@ -22,7 +22,7 @@ from fdmo_core.phase2 import start_phase2, train_phase2
 from fdmo_core.plugin_loading import load_plugins
 from fdmo_core.registry import Registry
 
-ROWS_A_PART = 1024
+ROWS_A_PART = 4096
 
 
 @cache
