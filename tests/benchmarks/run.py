@@ -9,6 +9,7 @@ import loading
 import per_feature
 import phase2
 import prefix
+import sampling
 import scaling
 from measure import Benchmark
 
@@ -18,6 +19,12 @@ MODULES: dict[tuple[str, ...], Callable[[], list[Benchmark]]] = {
     ("forward-shared", "phase1-shared", "phase1-cached", "cache-read"): prefix.benchmarks,
     ("loading",): loading.benchmarks,
     ("phase1-scaling",): scaling.benchmarks,
+    (
+        "smote-rate",
+        "smote-memory",
+        "smote-memory-at-once",
+        "sampling-rate",
+    ): sampling.benchmarks,
 }
 
 
