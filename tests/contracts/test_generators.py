@@ -19,6 +19,8 @@ VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {**SMALL, "artificial_streams": "texture"},
         {**SMALL, "artificial_streams": "shape"},
     ],
+    "dirichlet": [{}, {"concentration": 0.01, "tie_streams": True}],
+    "smote": [{}, {"neighbors": 1}],
 }
 
 
