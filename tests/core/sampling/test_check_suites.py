@@ -14,6 +14,7 @@ Check = Callable[[Any], None]
 TINY_GAN = {"noise_dim": 4, "hidden": (8, 8), "discriminator_hidden": (8, 8)}
 SAMPLERS = [
     ConvexSampler(generator="random", random_state=0),
+    ConvexSampler(generator="smote", random_state=0),
     ConvexSampler(generator_options=TINY_GAN, epochs=1, random_state=0),
 ]
 CLASSIFIERS = [

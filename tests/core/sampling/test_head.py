@@ -84,9 +84,7 @@ def test_out_of_fold_scores_are_those_of_heads_without_the_fold(rows: LabelledFe
 
     for fold in range(3):
         out = folds == fold
-        head = fit_head(
-            LabelledFeatures(rows.features[~out], rows.labels[~out]), 3, penalty=1.0
-        )
+        head = fit_head(LabelledFeatures(rows.features[~out], rows.labels[~out]), 3, penalty=1.0)
         assert torch.allclose(held.logits[out], head(rows.features[out]))
     assert torch.equal(held.features, rows.features)
     assert torch.equal(held.labels, rows.labels)
