@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from fdmo_core.config import Run
-from fdmo_core.errors import ConfigError, TrainingError
-from fdmo_core.interfaces import FeatureDictionary, LabelledFeatures
+from fdmo_core.errors import ConfigError
+from fdmo_core.interfaces import ArtificialFeatures, FeatureDictionary, LabelledFeatures
 from fdmo_core.randomness import rng_for
 from fdmo_core.sampling.head import fit_head, nearest_mean_head
 from fdmo_core.sampling.label_order import counted_labels, drawn_labels
@@ -19,20 +19,22 @@ HEAD_PENALTY = 1.0  # of the head that a learning generator plays against; sciki
 
 
 class ArtificialBatch(NamedTuple):
-    """Artificial rows, and where they are from.
+    """Artificial rows and their classes: ``made.features`` is ``(B, F)``, ``labels`` ``(B,)``."""
+
+    made: ArtificialFeatures
+    labels: Tensor
+
+
+class Sources(NamedTuple):
+    """Where artificial rows are from.
 
     Attributes:
-        features: Shape ``(B, F)``.
-        labels: Shape ``(B,)``, int64, on the CPU.
-        sources: Numbers of the real rows that were mixed; None where the generator names none.
-            Shape ``(B, S)``, int64.
-        weights: What was taken of each; likewise. Shape ``(B, S)``.
+        rows: Numbers of the real rows that were mixed. Shape ``(B, S)``, int64, on the CPU.
+        weights: What was taken of each. Shape ``(B, S)``, on the CPU.
     """
 
-    features: Tensor
-    labels: Tensor
-    sources: Tensor | None
-    weights: Tensor | None
+    rows: Tensor
+    weights: Tensor
 
 
 @dataclass(frozen=True)
@@ -107,15 +109,12 @@ class ArtificialRows:
         self.num_steps = self._rebalancer.num_steps
 
     def batches(self, batch_size: int, num: int | None) -> Iterator[ArtificialBatch]:
-        """Yield artificial rows; what is yielded is held by nobody else.
+        """Yield artificial rows, and hold none of them.
 
         Args:
             batch_size: B; the last batch may be smaller.
             num: How many rows in all, of classes drawn in proportion to what is wanted; None for
                 what is wanted, class after class.
-
-        Raises:
-            TrainingError: A row is not finite.
         """
         order = (
             counted_labels(self._wanted, batch_size)
@@ -123,21 +122,18 @@ class ArtificialRows:
             else drawn_labels(self._wanted, num, batch_size, seed=self._seed)
         )
         for index, labels in enumerate(order):
-            yield self._make(labels, rng_for(self._seed, "artificial", index))
-
-    def _make(self, labels: Tensor, rng: torch.Generator) -> ArtificialBatch:
-        made = self._rebalancer.make_artificial(labels, rng)
-        assert made is not None, "the adversarial rebalancer has a generator"
-        learned = made.features if made.weights is None else made.weights
-        if not learned.isfinite().all():  # real rows are, and so is what finite weights make
-            raise TrainingError(
-                "The generator made a row that is not finite. Expected finite numbers. Scale the "
-                "features, for instance by StandardScaler, or lower the generator's learning rate."
+            made = self._rebalancer.make_artificial(
+                labels, rng_for(self._seed, "artificial", index)
             )
-        if made.rows is None or made.weights is None:
-            return ArtificialBatch(made.features, labels, None, None)
-        sources = self._dictionary.sources[made.rows.cpu()]
-        return ArtificialBatch(made.features, labels, sources, made.weights.squeeze(1).cpu())
+            assert made is not None, "the adversarial rebalancer has a generator"
+            yield ArtificialBatch(made, labels)
+
+    def sources(self, batch: ArtificialBatch) -> Sources | None:
+        """Return where the rows of a batch are from; None where the generator does not say."""
+        _, weights, rows = batch.made
+        if weights is None or rows is None:
+            return None
+        return Sources(self._dictionary.sources[rows.cpu()], weights.squeeze(1).cpu())
 
 
 def _require_imbalance(dictionary: FeatureDictionary, generator: str) -> None:

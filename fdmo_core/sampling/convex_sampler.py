@@ -17,7 +17,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from fdmo_core.errors import ConfigError
 from fdmo_core.interfaces import LabelledFeatures
-from fdmo_core.sampling.artificial_rows import ArtificialBatch, ArtificialRows, GeneratorSettings
+from fdmo_core.sampling.artificial_rows import (
+    ArtificialBatch,
+    ArtificialRows,
+    GeneratorSettings,
+    Sources,
+)
 from fdmo_core.sampling.feature_arrays import (
     FloatArray,
     as_floats,
@@ -184,7 +189,7 @@ class ConvexSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn 
             return iter(())
         batches = self._artificial.batches(size, num)
         if as_ == "torch":
-            return ((one.features, one.labels.to(one.features.device)) for one in batches)
+            return ((made.features, labels.to(made.features.device)) for made, labels in batches)
         return ((self._array(one), self._labels(one)) for one in batches)
 
     def set_output(self, *, transform: str | None = None) -> "ConvexSampler":
@@ -224,15 +229,15 @@ class ConvexSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn 
         features = np.empty((num_real + num_artificial, X.shape[1]), dtype=X.dtype)
         labels = np.empty(num_real + num_artificial, dtype=y.dtype)
         features[:num_real], labels[:num_real] = X, y
-        sources: list[ArtificialBatch] = []
+        sources: list[Sources | None] = []
         end = num_real
         for batch in self._artificial.batches(self.batch_size, None) if self._artificial else ():
             start, end = end, end + len(batch.labels)
             features[start:end], labels[start:end] = self._array(batch), self._labels(batch)
             if self.keep_sources:
-                sources.append(batch._replace(features=batch.features[:0]))
+                sources.append(self._artificial.sources(batch))
         if self.keep_sources:
-            self.sources_, self.source_weights_ = _joined_sources(sources)
+            self.sources_, self.source_weights_ = _joined(sources)
         return features, labels
 
     def _learn(self, features: FloatArray, labels: Any) -> None:
@@ -275,7 +280,7 @@ class ConvexSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn 
             )
 
     def _array(self, batch: ArtificialBatch) -> Any:
-        return batch.features.cpu().numpy().astype(self._dtype, copy=False)
+        return batch.made.features.cpu().numpy().astype(self._dtype, copy=False)
 
     def _labels(self, batch: ArtificialBatch) -> Any:
         return self.classes_[batch.labels.numpy()]
@@ -301,10 +306,10 @@ def _whole(number: Any) -> int:
     return int(number)
 
 
-def _joined_sources(batches: list[ArtificialBatch]) -> tuple[Any, Any]:
-    """Return sources and weights of all rows, or None twice where they are not named."""
-    sources = [one.sources for one in batches if one.sources is not None]
-    weights = [one.weights for one in batches if one.weights is not None]
-    if not sources:
+def _joined(sources: list[Sources | None]) -> tuple[Any, Any]:
+    """Return row numbers and weights of all batches, or None twice where they are not named."""
+    named = [one for one in sources if one is not None]
+    if not named:
         return None, None
-    return torch.cat(sources).numpy(), torch.cat(weights).numpy()
+    rows, weights = (torch.cat(column).numpy() for column in zip(*named, strict=True))
+    return rows, weights

@@ -9,6 +9,7 @@ import torch
 
 from fdmo_core.classifier import LinearClassifier
 from fdmo_core.config import Run, resolve_run
+from fdmo_core.errors import TrainingError
 from fdmo_core.interfaces import (
     FeatureBatch,
     FeatureDictionary,
@@ -21,8 +22,6 @@ from fdmo_core.journal import Journal
 from fdmo_core.phase2 import start_phase2, train_phase2
 from fdmo_core.plugin_loading import load_plugins
 from fdmo_core.registry import Registry
-
-ROWS_A_PART = 4096
 
 
 @cache
@@ -80,9 +79,7 @@ def hold(
         stream_dims=(rows.features.shape[1],),
         seed=run.core.seed,
     )
-    columns = (rows.features, rows.labels, torch.arange(len(rows.labels)))
-    parts = zip(*(column.split(ROWS_A_PART) for column in columns), strict=True)
-    dictionary.build(FeatureBatch(*part) for part in parts)
+    dictionary.build([FeatureBatch(*rows, torch.arange(len(rows.labels)))])
     dictionary.to(device)
     return dictionary
 
@@ -108,7 +105,7 @@ def rebalance_rows(
         held_out: See :class:`Phase2Parts`.
 
     Raises:
-        TrainingError: A loss became infinite or NaN.
+        TrainingError: A loss or a weight became infinite or NaN.
     """
     rebalancer = start_phase2(
         run,
@@ -119,4 +116,10 @@ def rebalance_rows(
         device=head.weight.device,
     )
     train_phase2(rebalancer, seed=run.core.seed, journal=Journal())
+    if not all(parameter.isfinite().all() for parameter in rebalancer.parameters()):
+        raise TrainingError(
+            "The last step of phase 2 led to weights that are not finite. Expected finite numbers. "
+            "Scale the features, for instance by StandardScaler, or lower the learning rate in the "
+            "options of generator and rebalancer."
+        )
     return rebalancer

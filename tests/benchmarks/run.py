@@ -21,6 +21,7 @@ MODULES: dict[tuple[str, ...], Callable[[], list[Benchmark]]] = {
     ("phase1-scaling",): scaling.benchmarks,
     (
         "smote-rate",
+        "smote-rate-at-once",
         "smote-memory",
         "smote-memory-at-once",
         "sampling-rate",
