@@ -107,3 +107,22 @@ def out_of_fold(
             )
         logits[out] = head(features[out])
     return HeldOut(features, logits, labels)
+
+
+def validation_rows(labels: Tensor, fraction: float, rng: torch.Generator) -> Tensor:
+    """Return which rows are set aside: of each class the same share, rounded down.
+
+    Args:
+        labels: Shape ``(N,)``, int64.
+        fraction: In [0, 1).
+        rng: Source of randomness, on the CPU.
+
+    Returns:
+        Shape ``(N,)``, bool.
+    """
+    chosen = torch.zeros_like(labels, dtype=torch.bool)
+    for label in labels.unique().tolist():
+        own = torch.nonzero(labels == label).flatten()
+        own = own[torch.randperm(len(own), generator=rng)]
+        chosen[own[: int(fraction * len(own))]] = True
+    return chosen

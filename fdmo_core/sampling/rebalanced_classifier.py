@@ -27,8 +27,8 @@ from fdmo_core.sampling.feature_arrays import (
     device_of,
     validated,
 )
-from fdmo_core.sampling.head import fit_head, out_of_fold
-from fdmo_core.sampling.phase2_on_rows import describe_run, hold, rebalance_rows, section
+from fdmo_core.sampling.head import fit_head, out_of_fold, validation_rows
+from fdmo_core.sampling.phase2_on_rows import describe_run, hold, installed_components, rebalance_rows, section
 
 ROWS_A_BATCH = 4096  # of predictions
 
@@ -39,9 +39,10 @@ class RebalancedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     Phase 1 is multinomial logistic regression on the rows. Phase 2 is the rebalancer, on a
     dictionary of all rows. Training is in float32, predictions are in float64.
 
-    A rebalancer that fits a strength gets *out-of-fold* scores: those of heads that are each
-    trained without one of ``folds`` parts of the rows. One that is told to fit it on validation
-    data gets a share of every class that neither phase learns from, ``validation_fraction``.
+    A rebalancer that fits a strength (``fit_on``) does so on *out-of-fold* scores, those of heads
+    that are each trained without one of ``folds`` parts of the rows, unless ``validation_fraction``
+    sets rows aside: neither phase learns from them, and the rebalancer's own default stands. What
+    ``rebalancer_options`` says of ``fit_on`` goes before both.
 
     Args:
         rebalancer: Name of a rebalancer, as ``fdmo plugins`` lists them.
@@ -135,7 +136,9 @@ class RebalancedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.scaler_ = StandardScaler().fit(features) if self.standardize else None
         run = self._describe_run()
         rows = LabelledFeatures(as_tensor(self._scaled(features)), torch.from_numpy(places))
-        set_aside = self._set_aside(rows.labels, seed=run.core.seed)
+        set_aside = validation_rows(
+            rows.labels, self.validation_fraction, rng_for(run.core.seed, "validation")
+        )
         self._train(run, _part(rows, ~set_aside), validation=_part(rows, set_aside))
         return self
 
@@ -169,8 +172,11 @@ class RebalancedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return self.classes_[best]
 
     def _describe_run(self) -> Run:
+        options = self.rebalancer_options or {}
+        if not self.validation_fraction and _can_choose_its_source(self.rebalancer):
+            options = {"fit_on": "out-of-fold", **options}
         sections = {
-            "rebalancer": section(self.rebalancer, self.rebalancer_options),
+            "rebalancer": section(self.rebalancer, options),
             "generator": section(self.generator, self.generator_options),
             "loss": section(self.loss, self.loss_options),
         }
@@ -182,16 +188,6 @@ class RebalancedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             return features
         scaled: FloatArray = self.scaler_.transform(features)
         return scaled
-
-    def _set_aside(self, places: Tensor, *, seed: int) -> Tensor:
-        """Return which rows are for validation, the same share of each class. Shape ``(N,)``."""
-        chosen = torch.zeros_like(places, dtype=torch.bool)
-        rng = rng_for(seed, "validation")
-        for label in range(len(self.classes_)):
-            own = torch.nonzero(places == label).flatten()
-            own = own[torch.randperm(len(own), generator=rng)]
-            chosen[own[: int(self.validation_fraction * len(own))]] = True
-        return chosen
 
     def _train(self, run: Run, rows: LabelledFeatures, *, validation: LabelledFeatures) -> None:
         num_classes = len(self.classes_)
@@ -234,6 +230,15 @@ def _require_one_label_a_row(labels: Any) -> None:
             "one classifier for each output."
         )
     check_classification_targets(labels)
+
+
+def _can_choose_its_source(rebalancer: str) -> bool:
+    """Return whether a rebalancer has the setting ``fit_on``."""
+    components = installed_components().components()
+    return any(
+        one.name == rebalancer and "fit_on" in one.component.config_class.model_fields
+        for one in components
+    )
 
 
 def _part(rows: LabelledFeatures, chosen: Tensor) -> LabelledFeatures:

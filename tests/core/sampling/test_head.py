@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from fdmo_core.interfaces import LabelledFeatures
-from fdmo_core.sampling.head import fit_head, nearest_mean_head, out_of_fold
+from fdmo_core.sampling.head import fit_head, nearest_mean_head, out_of_fold, validation_rows
 
 LABELS = torch.tensor([0] * 30 + [1] * 12 + [2] * 5)
 
@@ -97,3 +97,15 @@ def test_a_class_whose_rows_are_all_left_out_has_a_score_all_the_same(
     held = out_of_fold(rows, (rows.labels == 2).long(), 3, penalty=1.0)
 
     assert held.logits.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("fraction", "expected"), [(0.0, [0, 0, 0]), (0.25, [7, 3, 1]), (0.1, [3, 1, 0])]
+)
+def test_the_same_share_of_each_class_is_set_aside(fraction: float, expected: list[int]) -> None:
+    chosen, other = (
+        validation_rows(LABELS, fraction, torch.Generator().manual_seed(seed)) for seed in (0, 1)
+    )
+
+    assert LABELS[chosen].bincount(minlength=3).tolist() == expected
+    assert fraction == 0 or not torch.equal(chosen, other)
