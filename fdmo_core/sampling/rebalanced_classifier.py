@@ -28,7 +28,13 @@ from fdmo_core.sampling.feature_arrays import (
     validated,
 )
 from fdmo_core.sampling.head import fit_head, out_of_fold, validation_rows
-from fdmo_core.sampling.phase2_on_rows import describe_run, hold, installed_components, rebalance_rows, section
+from fdmo_core.sampling.phase2_on_rows import (
+    describe_run,
+    hold,
+    installed_components,
+    rebalance_rows,
+    section,
+)
 
 ROWS_A_BATCH = 4096  # of predictions
 

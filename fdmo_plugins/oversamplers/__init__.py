@@ -7,6 +7,7 @@ from fdmo_plugins.oversamplers.adasyn import Adasyn
 from fdmo_plugins.oversamplers.borderline_smote import BorderlineSmote
 from fdmo_plugins.oversamplers.dirichlet import Dirichlet
 from fdmo_plugins.oversamplers.drawn_mean import DrawnMean
+from fdmo_plugins.oversamplers.m2m import M2m
 from fdmo_plugins.oversamplers.random_copies import RandomCopies
 from fdmo_plugins.oversamplers.smote import Smote
 
@@ -20,3 +21,4 @@ def register_generators(register: Callable[[type[FeatureGenerator]], None]) -> N
     register(Smote)
     register(BorderlineSmote)
     register(Adasyn)
+    register(M2m)

@@ -28,8 +28,15 @@ Rows = tuple[NDArray[np.float64], NDArray[Any]]
 
 def make_rows(weights: tuple[float, ...] = (0.8, 0.15, 0.05), num_rows: int = 400) -> Rows:
     features, labels = make_classification(
-        num_rows, 6, n_informative=4, n_classes=len(weights), n_clusters_per_class=1,
-        weights=weights, flip_y=0.05, class_sep=0.7, random_state=0,
+        num_rows,
+        6,
+        n_informative=4,
+        n_classes=len(weights),
+        n_clusters_per_class=1,
+        weights=list(weights),
+        flip_y=0.05,
+        class_sep=0.7,
+        random_state=0,
     )
     return features, np.array(["cat", "dog", "owl"])[labels]
 
@@ -157,7 +164,9 @@ def test_a_strength_is_fitted_out_of_fold_unless_rows_are_set_aside(rebalancer: 
     default, out_of_fold, aside = (
         RebalancedClassifier(
             rebalancer, rebalancer_options=options, validation_fraction=share, random_state=0
-        ).fit(features, labels).decision_function(features)
+        )
+        .fit(features, labels)
+        .decision_function(features)
         for options, share in ((None, 0.0), ({"fit_on": "out-of-fold"}, 0.0), (None, 0.3))
     )
 
@@ -168,7 +177,7 @@ def test_a_strength_is_fitted_out_of_fold_unless_rows_are_set_aside(rebalancer: 
 def test_a_strength_cannot_be_fitted_on_validation_rows_that_are_not_set_aside() -> None:
     model = RebalancedClassifier("tau-norm", rebalancer_options={"fit_on": "validation"})
 
-    with pytest.raises(DataError, match="No rows are set aside.*Set validation_fraction"):
+    with pytest.raises(DataError, match=r"No rows are set aside.*Set validation_fraction"):
         model.fit(*make_rows())
 
 
