@@ -33,7 +33,7 @@ class AdasynConfig(ComponentConfig):
 class Adasyn(FeatureGenerator):
     """Does as SMOTE, more often from rows that are surrounded by other classes.
 
-    Source: He et al. 2008, Eqs. (2) to (5): a row's share of the artificial features is in
+    Source: He et al. 2008, steps 2 to 5: a row's share of the artificial features is in
     proportion to the number of other classes' rows among its ``neighbors_of_all`` nearest ones.
 
     Departs from He et al.: rows are drawn with these chances, where the algorithm rounds their
@@ -67,7 +67,7 @@ class Adasyn(FeatureGenerator):
 def lots_of_difficulty(is_foreign: Tensor) -> Tensor:
     """Return how many neighbours of each row are of another class; 1 for all if none is.
 
-    Source: He et al. 2008, Eq. (2), times m.
+    Source: He et al. 2008, step 2, before the division by the number of neighbours.
 
     Args:
         is_foreign: Which of a row's neighbours are of another class. Shape ``(n, m)``, bool.

@@ -65,7 +65,7 @@ class BorderlineSmote(FeatureGenerator):
 def lots_of_danger(is_foreign: Tensor) -> Tensor:
     """Return 1 for rows in danger and 0 for others; 1 for all if none is.
 
-    Source: Han et al. 2005, step 2 of Borderline-SMOTE1.
+    Source: Han et al. 2005, Borderline-SMOTE1, step 2.
 
     Args:
         is_foreign: Which of a row's neighbours are of another class. Shape ``(n, m)``, bool.

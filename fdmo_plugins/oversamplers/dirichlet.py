@@ -58,7 +58,7 @@ def log_gamma_variates(
     Variates that are divided by their sum have a Dirichlet distribution, so the softmax of these
     has. As logarithms they do not vanish for small concentrations.
 
-    Source: Marsaglia, Tsang 2000, Sec. 6: a variate of ``concentration`` + 1, times a uniform one
+    Source: Marsaglia, Tsang 2000: a variate of ``concentration`` + 1, times a uniform one
     to the power of 1 / ``concentration``.
 
     Args:

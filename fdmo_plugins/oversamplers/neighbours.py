@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 SPARE = 5  # rows on a shortlist beyond those that are asked for
-CERTAINTY = 8  # standard deviations of rounding that a shortlist allows for
+CERTAINTY = 8  # how many times its usual size a rounding error may have
 ROWS_AT_A_TIME = 512
 NUMBERS_AT_A_TIME = 2**22  # features gathered at a time; 16 MB in float32
 DIRECT = "donot_use_mm_for_euclid_dist"  # differences, not products, which cancel
@@ -15,10 +15,13 @@ def nearest_rows(features: Tensor, queries: Tensor, among: Tensor, num_nearest: 
 
     The distance is Euclidean; of rows at one distance those with lower numbers are taken.
 
-    The answer is exact and the same on any machine. Matrix products in float32 make a shortlist;
-    where their rounding could change the answer, differences in float64 decide it. Rounding is
-    taken to be at most :data:`CERTAINTY` times the square root of F units of the last place
-    (Higham, Mary 2019, Theorem 3.1, with F for the length of the product).
+    The answer is exact, and the same on any machine. Matrix products in float32 make a shortlist;
+    where their rounding could change the answer, differences in float64 decide it. Memory beside
+    the result does not grow with N.
+
+    Source: Higham, Mary 2019, for the rounding of a product of length F: beyond
+    :data:`CERTAINTY` times the square root of F units in the last place it is as good as
+    impossible.
 
     Args:
         features: Shape ``(N, F)``.
@@ -61,6 +64,7 @@ def _shortlist(
     size = _rows_at_a_time(features)
     centre = features[queries[:size]].mean(dim=0)  # near the queries, so that little cancels
     are_mutual = torch.equal(queries, among)  # then each product serves two parts
+    itself = torch.searchsorted(among, queries)
     norms = features.new_empty(len(queries), 1)
     distances = features.new_full((len(queries), width), torch.inf)
     rows = queries.new_zeros(len(queries), width)
@@ -71,10 +75,14 @@ def _shortlist(
         for j in range(i if are_mutual else 0, len(among), size):
             offered = among[j : j + size]
             found = _squared_distances(own, features[offered] - centre)
-            found.masked_fill_(asked.unsqueeze(1) == offered, torch.inf)
+            places = itself[i : i + size] - j
+            here = torch.nonzero((places >= 0) & (places < len(offered))).flatten()
+            found[here, places[here]] = torch.inf
             _keep_nearest(distances[i : i + size], rows[i : i + size], found, offered)
             if are_mutual and j > i:
                 _keep_nearest(distances[j : j + size], rows[j : j + size], found.T, asked)
+    has_overflown = distances.isinf().sum(dim=1) > int(width == len(among))
+    distances[has_overflown] = torch.nan  # of which no comparison holds
     unit = torch.finfo(features.dtype).eps / 2
     rounding = CERTAINTY * features.shape[1] ** 0.5 * unit
     # A distance is off by at most rounding * (|a| + |b|)^2, so by rounding * (2 |a| + distance)^2,
@@ -90,11 +98,12 @@ def _squared_distances(own: Tensor, others: Tensor) -> Tensor:
 
 def _keep_nearest(distances: Tensor, rows: Tensor, found: Tensor, offered: Tensor) -> None:
     """Change a part of a shortlist in place: of its rows and those offered keep the nearest."""
-    found, places = found.topk(min(found.shape[1], distances.shape[1]), largest=False)
-    both, order = torch.cat([distances, found], dim=1).sort(dim=1)
-    distances.copy_(both[:, : distances.shape[1]])
-    kept = torch.cat([rows, offered[places]], dim=1).gather(1, order)
-    rows.copy_(kept[:, : rows.shape[1]])
+    width = distances.shape[1]
+    lines = torch.nonzero((found < distances[:, -1:]).any(dim=1)).flatten()
+    found, places = found[lines].topk(min(width, len(offered)), largest=False)
+    both, order = torch.cat([distances[lines], found], dim=1).sort(dim=1)
+    distances[lines] = both[:, :width]
+    rows[lines] = torch.cat([rows[lines], offered[places]], dim=1).gather(1, order)[:, :width]
 
 
 def _nearest_listed(
