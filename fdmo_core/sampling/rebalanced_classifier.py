@@ -136,8 +136,8 @@ class RebalancedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.classes_, places = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise DataError(
-                f"All {len(places)} rows are of one class, {self.classes_[0]!r}. Expected at least "
-                f"two classes. Check the labels."
+                f"All {len(places)} rows are of one class, {self.classes_.tolist()[0]!r}. Expected "
+                f"at least two classes. Check the labels."
             )
         self.scaler_ = StandardScaler().fit(features) if self.standardize else None
         run = self._describe_run()

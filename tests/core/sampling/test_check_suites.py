@@ -30,6 +30,7 @@ def sparse_frames_are_refused(estimator: object) -> dict[str, str]:
     return {"check_samplers_pandas_sparse": "a mixture of rows is dense"}
 
 
+@pytest.mark.filterwarnings("ignore")
 @imblearn_checks.parametrize_with_checks(
     [*SAMPLERS, *CLASSIFIERS], expected_failed_checks=sparse_frames_are_refused
 )
