@@ -149,7 +149,7 @@ class ConvexSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn 
         own = getattr(self, "_sklearn_output_config", {})
         container = own.get("transform", get_config()["transform_output"])
         if container == "pandas" and isinstance(features, np.ndarray):
-            import pandas as pd
+            import pandas as pd  # type: ignore[import-untyped]
 
             features = pd.DataFrame(features, columns=self.get_feature_names_out())
         return features, labels
@@ -231,11 +231,12 @@ class ConvexSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn 
         features[:num_real], labels[:num_real] = X, y
         sources: list[Sources | None] = []
         end = num_real
-        for batch in self._artificial.batches(self.batch_size, None) if self._artificial else ():
+        made = self._artificial
+        for batch in made.batches(self.batch_size, None) if made else ():
             start, end = end, end + len(batch.labels)
             features[start:end], labels[start:end] = self._array(batch), self._labels(batch)
-            if self.keep_sources:
-                sources.append(self._artificial.sources(batch))
+            if self.keep_sources and made:
+                sources.append(made.sources(batch))
         if self.keep_sources:
             self.sources_, self.source_weights_ = _joined(sources)
         return features, labels

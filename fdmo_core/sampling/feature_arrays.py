@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import issparse
-from sklearn_compat.utils.validation import validate_data
+from scipy.sparse import issparse  # type: ignore[import-untyped]
+from sklearn_compat.utils.validation import validate_data  # type: ignore[import-untyped]
 from torch import Tensor
 
 from fdmo_core.errors import ConfigError, DataError

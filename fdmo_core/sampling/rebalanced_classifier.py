@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state, gen_batches
@@ -166,7 +165,7 @@ class RebalancedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         Args:
             X: Array or data frame. Shape ``(N, F)``.
         """
-        return softmax(self._logits(X), axis=1)
+        return torch.from_numpy(self._logits(X)).softmax(dim=1).numpy()
 
     def predict(self, X: Any) -> Any:  # noqa: N803
         """Return the label of the highest score, shape ``(N,)``.

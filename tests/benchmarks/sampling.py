@@ -80,8 +80,8 @@ def rates(rows: Rows, **ours: Callable[[], None]) -> list[Benchmark]:
     lines = []
     for name, action in ours.items():
         times = seconds_in_turn(action, partial(imbalanced_learn, rows), rounds=1)
-        per_row = (one / NUM_ARTIFICIAL for one in times)
-        lines.append(Benchmark(name.replace("_", "-"), *per_row, "seconds a row"))
+        seconds = [one / NUM_ARTIFICIAL for one in times]
+        lines.append(Benchmark(name.replace("_", "-"), seconds[0], seconds[1], "seconds a row"))
     return lines
 
 

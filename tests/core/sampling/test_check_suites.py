@@ -31,7 +31,7 @@ def sparse_frames_are_refused(estimator: object) -> dict[str, str]:
 
 
 @pytest.mark.filterwarnings("ignore")
-@imblearn_checks.parametrize_with_checks(
+@imblearn_checks.parametrize_with_checks(  # type: ignore[untyped-decorator]
     [*SAMPLERS, *CLASSIFIERS], expected_failed_checks=sparse_frames_are_refused
 )
 def test_passes_the_checks_of_imbalanced_learn(estimator: object, check: Check) -> None:
@@ -39,6 +39,8 @@ def test_passes_the_checks_of_imbalanced_learn(estimator: object, check: Check) 
 
 
 @pytest.mark.filterwarnings("ignore")
-@sklearn_checks.parametrize_with_checks([*SAMPLERS, *CLASSIFIERS])
+@sklearn_checks.parametrize_with_checks(  # type: ignore[untyped-decorator]
+    [*SAMPLERS, *CLASSIFIERS]
+)
 def test_passes_the_checks_of_scikit_learn(estimator: object, check: Check) -> None:
     check(estimator)
