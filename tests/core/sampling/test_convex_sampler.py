@@ -20,6 +20,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_param_validation
 
 from fdmo_core.errors import ConfigError, DataError
+from fdmo_core.interfaces import FeatureGenerator
+from fdmo_core.kinds import KIND_OF_INTERFACE
+from fdmo_core.plugin_loading import load_plugins
+from fdmo_core.registry import Registry
 from fdmo_core.sampling import ConvexSampler
 
 TINY_GAN = {"noise_dim": 4, "hidden": (8, 8), "discriminator_hidden": (8, 8)}
@@ -55,6 +59,21 @@ def test_given_rows_come_first_and_unchanged_then_the_lacking_ones(options: dict
     assert np.array_equal(made[: len(labels)], features)
     assert np.array_equal(made_labels[: len(labels)], labels)
     assert Counter(made_labels[len(labels) :].tolist()) == {"dog": 31, "owl": 37}
+    assert np.isfinite(made).all()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [one.name for one in Registry(load_plugins()).components(KIND_OF_INTERFACE[FeatureGenerator])],
+)
+def test_every_generator_that_is_installed_can_be_chosen(name: str) -> None:
+    features, labels = make_rows(THREE)
+
+    made, made_labels = ConvexSampler(generator=name, epochs=1, random_state=0).fit_resample(
+        features, labels
+    )
+
+    assert set(Counter(made_labels.tolist()).values()) == {40}
     assert np.isfinite(made).all()
 
 
