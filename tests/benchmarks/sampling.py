@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from fdmo_core.sampling import ConvexSampler
 
 COUNTS = (4000, 2000, 1000, 750, 500, 350, 300, 160, 100, 60)
-NUM_FEATURES, NUM_ARTIFICIAL, NEIGHBOURS, BATCH = 4096, 30_780, 5, 1024
+NUM_FEATURES, NUM_ARTIFICIAL, NEIGHBOURS, BATCH, ROUNDS = 4096, 30_780, 5, 1024, 3
 
 Rows = tuple[NDArray[np.float32], NDArray[np.int64]]
 
@@ -79,7 +79,7 @@ def rates(rows: Rows, **ours: Callable[[], None]) -> list[Benchmark]:
     """Return a line for each way of ours, beside imbalanced-learn's SMOTE."""
     lines = []
     for name, action in ours.items():
-        times = seconds_in_turn(action, partial(imbalanced_learn, rows), rounds=1)
+        times = seconds_in_turn(action, partial(imbalanced_learn, rows), rounds=ROUNDS)
         seconds = [one / NUM_ARTIFICIAL for one in times]
         lines.append(Benchmark(name.replace("_", "-"), seconds[0], seconds[1], "seconds a row"))
     return lines

@@ -487,3 +487,15 @@ def test_without_the_extra_the_import_says_how_to_install_it() -> None:
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
 
     assert "pip install 'fdmo[sklearn]'" in result.stdout, result.stderr
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@each_generator
+def test_a_stream_on_a_gpu_stays_there(options: dict[str, Any]) -> None:
+    sampler = ConvexSampler(**options, device="cuda", random_state=0).fit(*make_rows(THREE))
+
+    (features, labels), *_ = sampler.iter_batches(10, as_="torch")
+
+    assert features.device.type == labels.device.type == "cuda"
+    assert isinstance(next(iter(sampler.iter_batches(10)))[0], np.ndarray)
