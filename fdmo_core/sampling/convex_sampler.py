@@ -1,7 +1,7 @@
 """ConvexSampler: fdmo's generators behind imbalanced-learn's ``fit_resample``."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from numbers import Integral
 from typing import Any, ClassVar, Literal
 
@@ -32,6 +32,7 @@ from fdmo_core.sampling.feature_arrays import (
     validated,
 )
 from fdmo_core.sampling.phase2_on_rows import section
+from fdmo_core.sampling.sampling_strategies import require_mapping, whole_number
 
 CONTAINERS = ("default", "pandas")
 Batch = tuple[Any, Any]
@@ -220,7 +221,7 @@ class ConvexSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn 
     def _check_X_y(self, X: Any, y: Any, accept_sparse: None = None) -> Any:  # noqa: N802, N803
         labels, is_one_vs_all = check_target_type(y, indicate_one_vs_all=True)
         features, labels = validated(self, X, labels)
-        _require_mapping(self.sampling_strategy, labels)
+        require_mapping(self.sampling_strategy, labels)
         return features, labels, is_one_vs_all
 
     def _fit_resample(self, X: FloatArray, y: Any, **params: Any) -> Batch:  # noqa: N803
@@ -244,7 +245,7 @@ class ConvexSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn 
     def _learn(self, features: FloatArray, labels: Any) -> None:
         """Fit the generator, unless nothing is asked of it."""
         self.classes_, places = np.unique(labels, return_inverse=True)
-        self._wanted = [_whole(self.sampling_strategy_.get(one, 0)) for one in self.classes_]
+        self._wanted = [whole_number(self.sampling_strategy_.get(one, 0)) for one in self.classes_]
         self._dtype = features.dtype
         settings = GeneratorSettings(
             section(self.generator, self.generator_options),
@@ -285,26 +286,6 @@ class ConvexSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn 
 
     def _labels(self, batch: ArtificialBatch) -> Any:
         return self.classes_[batch.labels.numpy()]
-
-
-def _require_mapping(sampling_strategy: Any, labels: Any) -> None:
-    if not callable(sampling_strategy):
-        return
-    asked = sampling_strategy(labels)
-    if not isinstance(asked, Mapping):
-        raise ConfigError(
-            f"The callable sampling_strategy returned a {type(asked).__name__}. Expected a dict "
-            f"from labels to numbers of rows. Return one."
-        )
-
-
-def _whole(number: Any) -> int:
-    if number != int(number):
-        raise ConfigError(
-            f"sampling_strategy asks for {number} more rows of a class. Expected a whole number. "
-            f"Round it."
-        )
-    return int(number)
 
 
 def _joined(sources: list[Sources | None]) -> tuple[Any, Any]:

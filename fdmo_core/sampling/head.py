@@ -10,6 +10,7 @@ from fdmo_core.randomness import seeded
 
 MAX_ITERATIONS = 100
 PART = 512  # rows at a time, so that their deviations need little memory
+SMALL_SLOPE = 1e-5  # the largest one at which the minimum is taken as found
 HISTORY = 10  # pairs of steps that L-BFGS remembers
 
 
@@ -31,6 +32,7 @@ def fit_head(rows: LabelledFeatures, num_classes: int, *, penalty: float) -> Lin
         head.parameters(),
         max_iter=MAX_ITERATIONS,
         history_size=HISTORY,
+        tolerance_grad=SMALL_SLOPE,
         line_search_fn="strong_wolfe",
     )
 
