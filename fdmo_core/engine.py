@@ -14,14 +14,15 @@ from fdmo_core.config import Run
 from fdmo_core.crossfit import cross_fit
 from fdmo_core.data import data_notices
 from fdmo_core.evaluation import Scored, report_split, score_maps, tally_scored
+from fdmo_core.folds import require_no_ensemble
 from fdmo_core.interfaces import FeatureDictionary
 from fdmo_core.journal import Journal
 from fdmo_core.map_building import open_maps
 from fdmo_core.maps import Maps
 from fdmo_core.metrics import MetricsConfig
-from fdmo_core.model import TwoStreamClassifier
-from fdmo_core.model_building import initial_model
-from fdmo_core.phase1 import require_shape_target, start_phase1, train_phase1
+from fdmo_core.model_building import initial_network
+from fdmo_core.network import Network
+from fdmo_core.phase1 import require_epochs, require_shape_target, start_phase1, train_phase1
 from fdmo_core.phase2 import (
     build_dictionary,
     empty_dictionary,
@@ -37,7 +38,7 @@ from fdmo_core.world import World
 def train(
     run: Run,
     splits: Splits,
-    model: TwoStreamClassifier,
+    model: Network,
     recorder: Recorder,
     *,
     compute: Compute,
@@ -71,8 +72,9 @@ def train(
         dictionary = learn_features(
             run, maps["train"], model, recorder, compute=compute, journal=journal
         )
-    out_of_fold = (
-        cross_fit(
+    out_of_fold = None
+    if run.cross_fits:
+        model, dictionary, out_of_fold = cross_fit(
             run,
             maps["train"],
             model,
@@ -82,9 +84,6 @@ def train(
             compute=compute,
             journal=journal,
         )
-        if run.cross_fits
-        else None
-    )
     if out_of_fold is not None and run.core.crossfit.dictionary:
         dictionary = empty_dictionary(run, model, num_classes=model.num_classes)
         dictionary.build(out_of_fold.rows())
@@ -142,7 +141,7 @@ def train(
 def learn_features(
     run: Run,
     maps: Maps,
-    model: TwoStreamClassifier,
+    model: Network,
     recorder: Recorder,
     *,
     compute: Compute,
@@ -178,20 +177,22 @@ def learn_features(
     return dictionary
 
 
-def check_run(run: Run, splits: Splits) -> TwoStreamClassifier:
+def check_run(run: Run, splits: Splits) -> Network:
     """Return the network before phase 1, after asking for what would stop the run after hours.
 
     Raises:
         ConfigError: Phase 1 or phase 2 would have nothing to learn from, initial weights cannot be
             had, or the network cannot take the images.
     """
-    has_target = run.core.model.auxiliary_classifier or bool(splits.landmark_names)
-    require_shape_target(run.core.phase1, has_target=has_target)
+    if splits.feature_dim:
+        require_epochs(run.core.phase1)
+        require_no_ensemble(run.core.crossfit)
+    else:
+        has_target = run.core.model.auxiliary_classifier or bool(splits.landmark_names)
+        require_shape_target(run.core.phase1, has_target=has_target)
     class_counts = torch.from_numpy(splits.counts("train"))
     run.rebalancer.component.check_counts(run.rebalancer.config, class_counts)
-    return initial_model(
-        run, num_classes=len(class_counts), num_landmarks=len(splits.landmark_names)
-    )
+    return initial_network(run, splits)
 
 
 def evaluate(

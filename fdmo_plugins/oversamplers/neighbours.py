@@ -24,7 +24,7 @@ def nearest_rows(features: Tensor, queries: Tensor, among: Tensor, num_nearest: 
     impossible.
 
     Args:
-        features: Shape ``(N, F)``.
+        features: Shape ``(N, F)``, float32.
         queries: Rows of ``features``, each of them also in ``among``. Shape ``(Q,)``, int64.
         among: Rows that may be neighbours, in ascending order. Shape ``(P,)``, int64.
         num_nearest: How many neighbours a row gets, at most ``P - 1``.
@@ -81,7 +81,7 @@ def _shortlist(
             _keep_nearest(distances[i : i + size], rows[i : i + size], found, offered)
             if are_mutual and j > i:
                 _keep_nearest(distances[j : j + size], rows[j : j + size], found.T, asked)
-    has_overflown = distances.isinf().sum(dim=1) > int(width == len(among))
+    has_overflown = (~distances.isfinite()).sum(dim=1) > int(width == len(among))
     distances[has_overflown] = torch.nan  # of which no comparison holds
     unit = torch.finfo(features.dtype).eps / 2
     rounding = CERTAINTY * features.shape[1] ** 0.5 * unit

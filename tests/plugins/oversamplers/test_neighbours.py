@@ -45,6 +45,7 @@ HARD = {
     "some squares beyond float32": torch.cat(
         [normal(3, 4), 1e25 * torch.tensor([1.0, -1.0]).repeat(20).unsqueeze(1).expand(40, 4)]
     ),
+    "of all magnitudes": normal(300, 4) * 10.0 ** (torch.arange(300) % 34).unsqueeze(1),
     "squares below float32": normal(300, 4, scale=1e-30),
     "several parts at a time": whole_numbers(1200, 4, below=5),
     "parts of a few long rows": normal(20, 2**18),
