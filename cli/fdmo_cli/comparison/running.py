@@ -70,7 +70,11 @@ def _round(
 def _space_jobs(spaces: list[Space], order: Order, device: str) -> dict[str, SpaceJob]:
     return {
         one.cell.name: SpaceJob(
-            one.cell.run.as_dict(), one.cell.folder, device, one.out_of_fold, order.phase1_from
+            one.cell.run.as_dict(),
+            one.cell.folder.absolute(),  # a node of a cluster works elsewhere
+            device,
+            one.out_of_fold,
+            None if order.phase1_from is None else order.phase1_from.absolute(),
         )
         for one in spaces
         if not is_learned(one.cell.folder, out_of_fold=one.out_of_fold)
@@ -88,7 +92,7 @@ def _tune_jobs(planned: list[Planned], order: Order, device: str) -> dict[str, T
         keys = tunable(one.method, one.cell.run)
         file = tuned_file(order.folder, one.method)
         if one.seed == order.seeds[0] and keys and not file.is_file():
-            job = TuneJob(_cell_job(one, device), keys, order.trials, file)
+            job = TuneJob(_cell_job(one, device), keys, order.trials, file.absolute())
             jobs[f"the tuning of {one.method.name}"] = job
     return jobs
 
@@ -99,4 +103,4 @@ def _is_tuned(one: Planned, order: Order) -> bool:
 
 
 def _cell_job(one: Planned, device: str) -> CellJob:
-    return CellJob(one.cell.run.as_dict(), one.cell.folder, one.space, device)
+    return CellJob(one.cell.run.as_dict(), one.cell.folder.absolute(), one.space.absolute(), device)
