@@ -20,9 +20,9 @@ class Need:
 
     Attributes:
         label: The class whose test images leave most open.
-        images: How many of them there are.
-        images_per_class: How many of every class would do with these seeds; None where no number
-            would, for the seeds differ too much.
+        images: How many of them each seed has.
+        images_per_class: How many at least of every class would do with these seeds; None where no
+            number would, for the seeds differ too much.
         seeds: How many seeds would do with these images; None where no number would, or where one
             seed cannot tell how much seeds differ.
     """
@@ -42,11 +42,11 @@ def need_for(
 ) -> Need | None:
     """Return what the test would need to find the difference with a given power.
 
-    With n images in every class the images' part of the variance becomes ``sum of s_c**2 / (n *
-    C**2)``, with S seeds the seeds' part ``variance between seeds / S``. The least n, or S, is
-    returned for which ``|mean| / standard error - z(power)`` has a p-value of at most
-    ``significance / comparisons``, by the test and the degrees of freedom of
-    :class:`~fdmo_core.comparison.differences.Difference`.
+    With at least n images in every class the images' part of the variance becomes ``sum over c of
+    s_c**2 / max(n, n_c) / C**2``, with S seeds the seeds' part ``variance between seeds / S``. The
+    least n, or S, above what is there is returned for which ``|mean| / standard error - z(power)``
+    has a p-value of at most ``significance / comparisons``, by the test and the degrees of freedom
+    of :class:`~fdmo_core.comparison.differences.Difference`.
 
     Source: the usual approximation of power by a shifted statistic, as Connor 1987 has it for
     paired proportions; here with stratified variances and Student's t.
@@ -65,30 +65,39 @@ def need_for(
         statistic = abs(one.mean) / math.sqrt(one.variance) - shift
         return statistic > 0 and one.tail(statistic) <= level
 
+    def with_images(number: int) -> bool:
+        return is_found(_with_images(difference, number))
+
+    def with_seeds(number: int) -> bool:
+        return is_found(_with_seeds(difference, number))
+
     present = np.flatnonzero(difference.class_sizes)
     shares = difference.class_variances[present] / difference.class_sizes[present]
     widest = int(present[shares.argmax()])
+    images = int(difference.class_sizes[widest]) // _image_sets(difference)
+    seeds = difference.num_seeds
     return Need(
         label=widest,
-        images=int(difference.class_sizes[widest]),
-        images_per_class=_least(
-            lambda number: is_found(_with_images(difference, number)), MOST_IMAGES
-        ),
-        seeds=None
-        if difference.seed_variance is None
-        else _least(lambda number: is_found(_with_seeds(difference, number)), MOST_SEEDS),
+        images=images,
+        images_per_class=_least(with_images, above=images, most=MOST_IMAGES),
+        seeds=None if seeds == 1 else _least(with_seeds, above=seeds, most=MOST_SEEDS),
     )
 
 
 def _with_images(difference: Difference, number: int) -> Difference:
-    """Return the difference as it would be with so many test images in every class and seed."""
-    spreads = difference.class_variances[difference.class_sizes > 0]
-    images = float(spreads.sum()) / number / len(spreads) ** 2
+    """Return the difference as it would be with at least so many test images a class and seed."""
+    present = difference.class_sizes > 0
+    sizes = np.maximum(difference.class_sizes[present], number * _image_sets(difference))
+    images = float((difference.class_variances[present] / sizes).sum() / len(sizes) ** 2)
     if difference.same_images or difference.seed_variance is None:
         return replace(difference, image_variance=images)
-    images /= difference.num_seeds
     rest = max(0.0, difference.seed_variance - difference.image_variance)
     return replace(difference, image_variance=images, seed_variance=rest + images)
+
+
+def _image_sets(difference: Difference) -> int:
+    """Return how many sets of test images there are: one for all seeds, or one for each."""
+    return 1 if difference.same_images else difference.num_seeds
 
 
 def _with_seeds(difference: Difference, number: int) -> Difference:
@@ -98,15 +107,14 @@ def _with_seeds(difference: Difference, number: int) -> Difference:
     return replace(difference, seed_variance=seeds, num_seeds=max(number, 2))
 
 
-def _least(is_enough: Callable[[int], bool], most: int) -> int | None:
-    """Return the least number that is enough, or None if none up to ``most`` is."""
-    above = 1
-    while not is_enough(above):
-        above *= 2
-        if above > most:
+def _least(is_enough: Callable[[int], bool], *, above: int, most: int) -> int | None:
+    """Return the least number above what is there that is enough; None if none to ``most`` is."""
+    low, high = above, above + 1
+    while not is_enough(high):
+        low, high = high, 2 * high
+        if high > most:
             return None
-    below = above // 2
-    while above - below > 1:
-        middle = (above + below) // 2
-        below, above = (below, middle) if is_enough(middle) else (middle, above)
-    return above
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_enough(middle) else (middle, high)
+    return high

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from fdmo_cli.comparison.results import Comparison, Figure, Gain, Result
+from fdmo_cli.comparison.findings import Comparison, Figure, Gain, Result
 
 METRIC_HEADINGS: Mapping[str, str] = {
     "acsa": "ACSA",

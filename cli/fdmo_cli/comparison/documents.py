@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fdmo_cli.comparison.columns import table_of, verdicts_of
+from fdmo_cli.comparison.findings import METRICS, Comparison, Result
 from fdmo_cli.comparison.order import Order
-from fdmo_cli.comparison.results import METRICS, Comparison, Result
 from fdmo_core.comparison.differences import SIGNIFICANCE
 from fdmo_core.comparison.paired_bootstrap import METRICS as PAIRED_METRICS
 from fdmo_core.comparison.power import POWER

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fdmo_cli.comparison.columns import METRIC_HEADINGS
-from fdmo_cli.comparison.results import Comparison, Figure, Ranks, Result
+from fdmo_cli.comparison.findings import Comparison, Figure, Ranks, Result
 from fdmo_cli.reproduction.plots import BLUE, GREEN, GREY, ORANGE, RED, save_figure
 
 if TYPE_CHECKING:

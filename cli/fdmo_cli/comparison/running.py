@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fdmo_cli.comparison.cells import CellJob, SpaceJob, is_learned, learn, run_cell
@@ -72,14 +73,18 @@ def _round(
     return run_jobs(function, jobs, workers, make_workers, done=tell)
 
 
+def _absolute(folder: Path | None) -> Path | None:
+    return None if folder is None else folder.absolute()
+
+
 def _space_jobs(spaces: list[Space], order: Order, device: str) -> dict[str, SpaceJob]:
     return {
         one.cell.name: SpaceJob(
             one.cell.run.as_dict(),
-            one.cell.folder,
+            one.cell.folder.absolute(),  # a node of a cluster works elsewhere
             device,
             one.out_of_fold,
-            one.lender or order.phase1_from,
+            _absolute(one.lender or order.phase1_from),
         )
         for one in spaces
         if not is_learned(one.cell.folder, out_of_fold=one.out_of_fold)
@@ -97,7 +102,7 @@ def _tune_jobs(planned: list[Planned], order: Order, device: str) -> dict[str, T
         keys = tunable(one.method, one.cell.run)
         file = tuned_file(order.folder, one.method)
         if one.seed == order.seeds[0] and keys and not file.is_file():
-            job = TuneJob(_cell_job(one, device), keys, order.trials, file)
+            job = TuneJob(_cell_job(one, device), keys, order.trials, file.absolute())
             jobs[f"the tuning of {one.method.name}"] = job
     return jobs
 
@@ -108,4 +113,4 @@ def _is_tuned(one: Planned, order: Order) -> bool:
 
 
 def _cell_job(one: Planned, device: str) -> CellJob:
-    return CellJob(one.cell.run.as_dict(), one.cell.folder, one.space, device)
+    return CellJob(one.cell.run.as_dict(), one.cell.folder.absolute(), one.space.absolute(), device)

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fdmo_cli.comparison.columns import table_of, verdicts_of
-from fdmo_cli.comparison.results import Comparison
+from fdmo_cli.comparison.findings import Comparison
 
 
 def print_comparison(comparison: Comparison, notes: Sequence[str], *, console: Console) -> None:

@@ -71,7 +71,8 @@ def _run(
 
 def _reason(error: BaseException) -> str:
     """Return an expected error's text; of any other one its kind and where it came from as well."""
-    if isinstance(error, FdmoError):
-        return str(error)
+    original = getattr(error, "cause", error)  # Ray wraps it
+    if isinstance(original, FdmoError):
+        return str(original)
     cause = f"\n{error.__cause__}" if error.__cause__ is not None else ""
     return f"{type(error).__name__}: {error}{cause}"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fdmo_cli.comparison.results import Against, Comparison, Figure, Gain, Ranks, Result
+from fdmo_cli.comparison.findings import Against, Comparison, Figure, Gain, Ranks, Result
 
 CLASSES = ("tee", "skirt_long", "cape & robe")
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from fdmo_cli.comparison.documents import write_documents
-from fdmo_cli.comparison.results import Comparison
+from fdmo_cli.comparison.findings import Comparison
 from fdmo_cli.comparison.tables import print_comparison
 
 NOTES = ("A note & 5 %.",)

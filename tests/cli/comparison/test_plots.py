@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from fdmo_cli.comparison.findings import Comparison
 from fdmo_cli.comparison.plots import write_plots
-from fdmo_cli.comparison.results import Comparison
 
 
 def test_each_plot_is_written_as_png_and_as_svg(comparison: Comparison, tmp_path: Path) -> None:

@@ -31,6 +31,12 @@ def power(mean: float, seeds_part: float, images_part: float, seeds: int, level:
     return float(stats.norm.sf(critical - mean / math.sqrt(total)))
 
 
+def images_part(number: int) -> float:
+    """Return the variance with at least so many images in every class."""
+    parts = [(0.10, 40), (0.04, 25), (0.05, 6)]
+    return sum(spread / max(number, size) for spread, size in parts) / 9
+
+
 @pytest.mark.parametrize("comparisons", [1, 20])
 def test_with_so_many_images_the_power_is_reached_and_with_one_fewer_it_is_not(
     comparisons: int,
@@ -39,9 +45,9 @@ def test_with_so_many_images_the_power_is_reached_and_with_one_fewer_it_is_not(
 
     assert need is not None
     assert need.images_per_class is not None
-    level, spread = 0.05 / comparisons, 0.19 / 9
+    level = 0.05 / comparisons
     found, before = (
-        power(0.02, 2e-6, spread / number, 5, level)
+        power(0.02, 2e-6, images_part(number), 5, level)
         for number in (need.images_per_class, need.images_per_class - 1)
     )
     assert before < 0.8 <= found
@@ -108,3 +114,15 @@ def test_one_seed_cannot_tell_how_many_would_do() -> None:
 
 def test_no_difference_needs_nothing() -> None:
     assert need_for(replace(SEEN, mean=0.0)) is None
+
+
+def test_images_do_not_make_up_for_two_seeds_that_differ() -> None:
+    seen = replace(SEEN, mean=0.65, seed_variance=2e-3, num_seeds=2)
+
+    need = need_for(seen, comparisons=7)
+
+    assert seen.p_value * 7 > 0.05
+    assert need is not None
+    assert need.images_per_class is None
+    assert need.seeds is not None
+    assert need.seeds > 2
