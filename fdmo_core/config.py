@@ -19,8 +19,8 @@ from pydantic import BaseModel, Field, ValidationError
 from fdmo_core.augmentation import AugmentationConfig
 from fdmo_core.batches import LoadingConfig
 from fdmo_core.compute import ComputeConfig
-from fdmo_core.crossfit_settings import CrossfitConfig
 from fdmo_core.errors import ConfigError, UnknownComponentError
+from fdmo_core.folds import CrossfitConfig
 from fdmo_core.interfaces import (
     Dataset,
     Extractor,
@@ -88,6 +88,12 @@ class Run:
     rebalancer: Resolved[Rebalancer]
     generator: Resolved[FeatureGenerator]
     loss: Resolved[Loss]
+
+    @property
+    def cross_fits(self) -> bool:
+        """Whether phase 2 needs training images as models see them that never learned from them."""
+        needed = self.rebalancer.component.needs_out_of_fold(self.rebalancer.config)
+        return self.core.crossfit.dictionary or needed
 
     def as_dict(self) -> dict[str, Any]:
         """Return the configuration as plain data, defaults included."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
+from fdmo_core.crossfit import cross_fit
 from fdmo_core.data import data_notices
 from fdmo_core.evaluation import Scored, report_split, score_maps, tally_scored
 from fdmo_core.interfaces import FeatureDictionary
@@ -21,7 +22,13 @@ from fdmo_core.metrics import MetricsConfig
 from fdmo_core.model import TwoStreamClassifier
 from fdmo_core.model_building import initial_model
 from fdmo_core.phase1 import require_shape_target, start_phase1, train_phase1
-from fdmo_core.phase2 import build_dictionary, held_out_scores, start_phase2, train_phase2
+from fdmo_core.phase2 import (
+    build_dictionary,
+    empty_dictionary,
+    held_out_scores,
+    start_phase2,
+    train_phase2,
+)
 from fdmo_core.recorder import Recorder, borrow_phase1
 from fdmo_core.samples import Splits
 from fdmo_core.world import World
@@ -64,6 +71,23 @@ def train(
         dictionary = learn_features(
             run, maps["train"], model, recorder, compute=compute, journal=journal
         )
+    out_of_fold = (
+        cross_fit(
+            run,
+            maps["train"],
+            model,
+            dictionary,
+            recorder,
+            lender=phase1_from,
+            compute=compute,
+            journal=journal,
+        )
+        if run.cross_fits
+        else None
+    )
+    if out_of_fold is not None and run.core.crossfit.dictionary:
+        dictionary = empty_dictionary(run, model, num_classes=model.num_classes)
+        dictionary.build(out_of_fold.rows())
     dictionary.to(compute.device)
 
     rebalancer = start_phase2(
@@ -72,7 +96,12 @@ def train(
         dictionary=dictionary,
         class_counts=class_counts,
         held_out=partial(
-            held_out_scores, model=model, maps=maps["val"], compute=compute, journal=journal
+            held_out_scores,
+            model=model,
+            validation=maps["val"],
+            out_of_fold=None if out_of_fold is None else out_of_fold.held_out(),
+            compute=compute,
+            journal=journal,
         ),
         device=compute.device,
     )

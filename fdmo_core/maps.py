@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from fdmo_core.map_store import MapStore
 from fdmo_core.model import TwoStreamClassifier
 from fdmo_core.randomness import rng_for
 from fdmo_core.read_ahead import read_ahead
+from fdmo_core.world import World
 
 
 class MapBatch(NamedTuple):
@@ -59,6 +61,10 @@ class Maps(ABC):
     def in_order(self, batch_size: int) -> Iterator[MapBatch]:
         """Yield this process's share of the batches of one pass, without augmentation."""
 
+    @abstractmethod
+    def alone(self) -> "Maps":
+        """Return the same maps for one process that shares them with no other."""
+
 
 class LiveMaps(Maps):
     """Reads images and computes their maps whenever they are asked for.
@@ -103,6 +109,16 @@ class LiveMaps(Maps):
         """Yield batches as they are; see :meth:`Maps.in_order`."""
         parts = torch.arange(len(self)).split(batch_size) if len(self) else ()
         return self.plain(self._compute.world.share(parts))
+
+    def alone(self) -> "LiveMaps":
+        """Return them unshared; see :meth:`Maps.alone`."""
+        return LiveMaps(
+            self._batches,
+            self._model,
+            replace(self._compute, world=World()),
+            augmentation=self.augmentation,
+            mirrored_landmarks=self._mirrored_landmarks,
+        )
 
     def plain(self, parts: Sequence[Tensor]) -> Iterator[MapBatch]:
         """Yield the maps of some rows, without augmentation.
@@ -176,6 +192,15 @@ class CachedMaps(Maps):
         if self._is_augmented:
             return self._live.in_order(batch_size)
         return self._read(self._compute.world.share(torch.arange(len(self)).split(batch_size)))
+
+    def alone(self) -> "CachedMaps":
+        """Return them unshared; see :meth:`Maps.alone`."""
+        return CachedMaps(
+            self._store,
+            self._live.alone(),
+            replace(self._compute, world=World()),
+            is_augmented=self._is_augmented,
+        )
 
     def _read(self, places: Sequence[Tensor]) -> Iterator[MapBatch]:
         device = self._compute.device

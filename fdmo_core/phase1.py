@@ -17,6 +17,7 @@ from fdmo_core.journal import Journal
 from fdmo_core.maps import Maps
 from fdmo_core.model import TwoStreamClassifier
 from fdmo_core.phase1_network import Predictions, join_predictions, phase1_network
+from fdmo_core.pull import pull_maps
 from fdmo_core.randomness import rng_for, seeded
 from fdmo_core.settings import AdamBetas, Settings
 from fdmo_core.sync_batch_norm import synchronise_batch_norm
@@ -50,6 +51,20 @@ class Phase1Config(Settings):
     auxiliary_weight: float = Field(
         default=1.0, ge=0, description="Weight of the auxiliary classifier's loss."
     )
+    prior_strength: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight of the log class priors that are added to the main classifier's scores "
+        "in its loss; 1 is balanced softmax (Ren et al. 2020).",
+    )
+    pull: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Largest share of an image's maps that a mixture of others replaces; 0.6 in "
+        "the recommended method.",
+    )
+    pull_partners: int = Field(default=3, ge=1, description="How many others are in a mixture.")
 
     @model_validator(mode="after")
     def _trains(self) -> "Phase1Config":
@@ -100,6 +115,8 @@ def train_phase1(
     seed: int,
     compute: Compute,
     journal: Journal,
+    rows: Tensor | None = None,
+    phase: str = "phase1",
     first_epoch: int = 0,
     after_epoch: Callable[[int], None] = lambda _: None,
 ) -> None:
@@ -114,27 +131,34 @@ def train_phase1(
         seed: Of the run.
         compute: Device, precision and processes.
         journal: Told every step.
+        rows: Images to learn from, None for all of the split. Shape ``(N',)``, int64.
+        phase: What the journal calls it.
         first_epoch: Where to go on; the state must be what it was after the epoch before.
         after_epoch: Called with the number of epochs done.
     """
     model, optimizer, scaler = state
+    chosen = torch.arange(len(maps)) if rows is None else rows
+    labels = maps.labels[chosen]
+    log_priors = class_log_priors(labels, model.num_classes).to(compute.device)
     model.train()
     num_epochs = config.shape_epochs + config.epochs
     for epoch in range(first_epoch, num_epochs):
         is_shape_only = epoch < config.shape_epochs
         if epoch in (first_epoch, config.shape_epochs):
             network = phase1_network(model, compute, is_shape_only=is_shape_only)
-        rows = epoch_rows(maps.labels, config.sampling, rng_for(seed, "phase1-order", epoch))
-        steps = rows.split(config.batch_size)
+        order = epoch_rows(labels, config.sampling, rng_for(seed, "phase1-order", epoch))
+        steps = chosen[order].split(config.batch_size)
         for step, batch in enumerate(maps.training(steps, seed=seed, epoch=epoch)):
             set_learning_rate(optimizer, learning_rate(config, epoch, step / len(steps)))
+            inputs = _pulled(batch.maps, config, rng_for(seed, "phase1-pull", epoch, step))
             with seeded(seed, "phase1-step", epoch, step):
                 with compute.autocast():
-                    found = network(batch.maps)
+                    found = network(inputs)
                 losses = phase1_losses(
                     *join_predictions(found, batch, len(steps[step]), compute.world),
                     model.landmark_head,
                     config,
+                    log_priors=log_priors,
                 )
             total = torch.stack(list(losses.values())).sum()
             optimizer.zero_grad(set_to_none=True)
@@ -143,12 +167,36 @@ def train_phase1(
             scaler.update()
             terms = torch.stack([total.detach(), *(loss.detach() for loss in losses.values())])
             journal.step(
-                "phase1",
+                phase,
                 epoch * len(steps) + step,
                 num_epochs * len(steps),
                 dict(zip(("sum", *losses), terms.tolist(), strict=True)),
             )
         after_epoch(epoch + 1)
+
+
+def _pulled(maps: Tensor, config: Phase1Config, rng: torch.Generator) -> Tensor:
+    """Return maps pulled towards others, where phase 1 asks for it.
+
+    With several processes, each mixes within its own share of a batch.
+    """
+    if config.pull == 0:
+        return maps
+    return pull_maps(maps, largest=config.pull, partners=config.pull_partners, rng=rng)
+
+
+def class_log_priors(labels: Tensor, num_classes: int) -> Tensor:
+    """Return the log of each class's share of the labels; an absent class counts as one label.
+
+    Args:
+        labels: Shape ``(N,)``, int64.
+        num_classes: C.
+
+    Returns:
+        Shape ``(C,)``, float32.
+    """
+    counts = labels.bincount(minlength=num_classes).clamp(min=1)
+    return (counts / counts.sum()).log()
 
 
 def learning_rate(config: Phase1Config, epoch: int, share: float) -> float:
@@ -179,6 +227,8 @@ def phase1_losses(
     landmarks: Tensor,
     landmark_head: LandmarkHead | None,
     config: Phase1Config,
+    *,
+    log_priors: Tensor,
 ) -> dict[str, Tensor]:
     """Return the terms of phase 1 by name, weighted; each has shape ``()``.
 
@@ -191,10 +241,12 @@ def phase1_losses(
         landmarks: Shape ``(B, K, 3)``, float32.
         landmark_head: Scores its own predictions.
         config: Weights.
+        log_priors: Of :func:`class_log_priors`. Shape ``(C,)``, float32.
     """
     losses: dict[str, Tensor] = {}
     if found.main is not None:
-        losses["main"] = F.cross_entropy(found.main, labels)
+        adjusted = found.main + config.prior_strength * log_priors
+        losses["main"] = F.cross_entropy(adjusted, labels)
     if found.auxiliary is not None:
         losses["auxiliary"] = config.auxiliary_weight * F.cross_entropy(found.auxiliary, labels)
     if landmark_head is not None and found.landmarks is not None:

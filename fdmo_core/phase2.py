@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fdmo_core.classifier import describe_classifier
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
-from fdmo_core.errors import ConfigError
+from fdmo_core.errors import ConfigError, PluginError
 from fdmo_core.feature_space import FeatureSpace
 from fdmo_core.interfaces import (
     FeatureBatch,
@@ -94,21 +94,32 @@ def held_out_scores(
     source: HeldOutSource,
     *,
     model: TwoStreamClassifier,
-    maps: Maps,
+    validation: Maps,
+    out_of_fold: HeldOut | None,
     compute: Compute,
     journal: Journal,
 ) -> HeldOut:
-    """Return what phase 1 says of the validation split; see :class:`Phase2Parts`.
+    """Return what phase 1 says of images that it did not learn from; see :class:`Phase2Parts`.
 
     Raises:
-        ConfigError: The split is empty, or other scores are asked for.
+        ConfigError: The validation split is empty.
+        PluginError: Out-of-fold scores are asked for, but were not before phase 1.
     """
-    if source != "validation" or not len(maps):
+    if source == "out-of-fold":
+        if out_of_fold is None:
+            raise PluginError(
+                "The rebalancer asks for out-of-fold scores, which were not made. Expected "
+                "needs_out_of_fold() to say before phase 1 that they are needed. Correct the "
+                "plugin."
+            )
+        return HeldOut(*(column.to(compute.device) for column in out_of_fold))
+    if not len(validation):
         raise ConfigError(
-            f"There are no {source} scores: the validation split has {len(maps)} images. Expected "
-            f"images to choose a strength on. Give the data a validation split."
+            "The validation split has no image. Expected some to choose a strength on. Give the "
+            "data a validation split, or set rebalancer.fit_on = 'out-of-fold' where there is "
+            "such a setting."
         )
-    shares = list(extract_features(model, maps, compute=compute, journal=journal))
+    shares = list(extract_features(model, validation, compute=compute, journal=journal))
     parts = [part for share in compute.world.gather(shares) for part in share]
     features = torch.cat([part.features for part in parts]).to(compute.device)
     labels = torch.cat([part.labels for part in parts]).to(compute.device)

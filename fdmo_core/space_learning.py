@@ -8,6 +8,7 @@ from torch import Tensor
 from fdmo_core.classifier import LinearClassifier
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
+from fdmo_core.crossfit import cross_fit
 from fdmo_core.data import data_notices, open_data
 from fdmo_core.engine import check_run, learn_features
 from fdmo_core.feature_space import FACTS_FILE, FeatureSpace
@@ -21,7 +22,9 @@ from fdmo_core.phase2 import extract_features
 from fdmo_core.recorder import Recorder
 
 
-def learn_space(run: Run, folder: Path, *, compute: Compute, journal: Journal) -> FeatureSpace:
+def learn_space(
+    run: Run, folder: Path, *, compute: Compute, journal: Journal, out_of_fold: bool = False
+) -> FeatureSpace:
     """Return a run's feature space, from its folder if it is there, or else by phase 1.
 
     Args:
@@ -30,10 +33,14 @@ def learn_space(run: Run, folder: Path, *, compute: Compute, journal: Journal) -
         folder: A run folder; made where it is not there, gone on from where it is.
         compute: Device and precision, of one process.
         journal: Told every step.
+        out_of_fold: Whether the training images are cross-fitted as well, which takes the training
+            of ``crossfit.folds`` more models.
     """
     space_folder = folder / "space"
     if (space_folder / FACTS_FILE).is_file():
-        return FeatureSpace.load(space_folder)
+        space = FeatureSpace.load(space_folder)
+        if space.out_of_fold is not None or not out_of_fold:
+            return space
     splits = open_data(run)
     model = check_run(run, splits)
     _make_folders(folder)
@@ -46,6 +53,11 @@ def learn_space(run: Run, folder: Path, *, compute: Compute, journal: Journal) -
     dictionary = learn_features(
         run, maps["train"], model, recorder, compute=compute, journal=journal
     )
+    crossed = None
+    if out_of_fold:
+        crossed = cross_fit(
+            run, maps["train"], model, dictionary, recorder, compute=compute, journal=journal
+        )
     space = FeatureSpace(
         class_names=splits.class_names,
         class_counts=torch.from_numpy(splits.counts("train")),
@@ -56,6 +68,7 @@ def learn_space(run: Run, folder: Path, *, compute: Compute, journal: Journal) -
             name: _features_of(maps[name], model, compute=compute, journal=journal)
             for name in ("val", "test")
         },
+        out_of_fold=None if crossed is None else crossed.held_out(),
     )
     space.save(space_folder)
     return space

@@ -61,7 +61,12 @@ def training_step(
 
     def step() -> None:
         losses = phase1_losses(
-            network(read()), labels, landmarks, model.landmark_head, run.core.phase1
+            network(read()),
+            labels,
+            landmarks,
+            model.landmark_head,
+            run.core.phase1,
+            log_priors=torch.zeros(CLASSES),
         )
         state.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()

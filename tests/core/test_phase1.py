@@ -24,6 +24,7 @@ from fdmo_core.model_building import build_model
 from fdmo_core.phase1 import (
     Phase1Config,
     Phase1State,
+    class_log_priors,
     learning_rate,
     phase1_losses,
     require_shape_target,
@@ -94,6 +95,7 @@ def losses(
         batch.landmarks,
         model.landmark_head,
         Phase1Config(**options),
+        log_priors=class_log_priors(batch.labels, model.num_classes),
     )
 
 

@@ -81,7 +81,8 @@ def started(run: Run, prepared: Prepared) -> Rebalancer:
         held_out=partial(
             held_out_scores,
             model=prepared.model,
-            maps=prepared.maps,
+            validation=prepared.maps,
+            out_of_fold=None,
             compute=CPU,
             journal=Journal(),
         ),

@@ -1,0 +1,275 @@
+"""Cross-fitting: every training image as a model sees it that was trained without it.
+
+Phase 1 knows its training images by heart: in its features the classes lie further apart than
+they do for new images, and a classifier that is fine-tuned on such features learns little. Here K
+more networks are trained, each without one part of the images, from the same initial weights and
+on the same frozen prefix. Each scores the part that it never saw.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from fdmo_core.compute import Compute
+from fdmo_core.config import Run, read_toml
+from fdmo_core.errors import RunFolderError
+from fdmo_core.files import cannot_write, write_tensors
+from fdmo_core.folds import RidgeMap, assign_folds
+from fdmo_core.interfaces import FeatureBatch, FeatureDictionary, HeldOut
+from fdmo_core.journal import Journal
+from fdmo_core.maps import Maps
+from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.model_building import initial_model
+from fdmo_core.phase1 import start_phase1, train_phase1
+from fdmo_core.phase2 import EXTRACT_BATCH
+from fdmo_core.prefix import digest_stages
+from fdmo_core.randomness import rng_for
+from fdmo_core.recorder import Recorder
+from fdmo_core.world import World
+
+FOLDER = "crossfit"  # in a run folder
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """What fold models say of the images that they were trained without.
+
+    Attributes:
+        logits: Of all training images. Shape ``(N, C)``, float32.
+        labels: Shape ``(N,)``, int64.
+        sources: The training images that the dictionary holds, in its order. Shape ``(M,)``, int64.
+        features: Theirs, mapped into the space of phase 1. Shape ``(M, F)``, float32.
+    """
+
+    logits: Tensor
+    labels: Tensor
+    sources: Tensor
+    features: Tensor
+
+    def held_out(self) -> HeldOut:
+        """Return the images of the dictionary, in its order."""
+        return HeldOut(self.features, self.logits[self.sources], self.labels[self.sources])
+
+    def rows(self, part_size: int = 4096) -> Iterator[FeatureBatch]:
+        """Yield what a dictionary of cross-fitted features is built from."""
+        columns = (self.features, self.labels[self.sources], self.sources)
+        for part in zip(*(column.split(part_size) for column in columns), strict=True):
+            yield FeatureBatch(*part)
+
+
+def cross_fit(
+    run: Run,
+    maps: Maps,
+    model: TwoStreamClassifier,
+    dictionary: FeatureDictionary,
+    recorder: Recorder,
+    *,
+    lender: Path | None = None,
+    compute: Compute,
+    journal: Journal,
+) -> OutOfFold:
+    """Train the fold models and return what they say; kept in the run folder, fold by fold.
+
+    Processes share the folds, each trains its own alone. A fold that is done is not done again,
+    and one that was begun goes on from its checkpoint.
+
+    Source: docs/recommended-method.md; out-of-fold predictions as in stacking (Wolpert 1992), and
+    cross-fitting (Chernozhukov et al. 2018).
+
+    Args:
+        run: Phase 1 and cross-fitting.
+        maps: Of the training split.
+        model: What phase 1 trained on all images; it stays as it is.
+        dictionary: Of its features; says which images are kept.
+        recorder: Of the run's folder.
+        lender: Folder of the run that phase 1 is from, if it is another's; the folds are its as
+            well, where it has them with the same settings.
+        compute: Device, precision and processes.
+        journal: Told every step.
+    """
+    num_folds = run.core.crossfit.folds
+    folds = assign_folds(maps.labels, num_folds, rng_for(run.core.seed, "folds"))
+    alone = replace(compute, world=World())
+    if lender is not None and _has_folds(lender, run):
+        return read_out_of_fold(lender / FOLDER, num_folds, maps.labels, dictionary.sources)
+    folder = recorder.folder / FOLDER
+    _make_folder(folder)
+    for fold in compute.world.share(range(num_folds)):
+        if (folder / f"fold-{fold}.safetensors").exists():
+            continue
+        fold_model = train_fold(
+            run,
+            maps.alone(),
+            model,
+            folds != fold,
+            replace(recorder, compute=alone),
+            phase=f"fold-{fold}",
+            compute=alone,
+            journal=journal,
+        )
+        scored = score_fold(
+            fold_model, model, maps.alone(), dictionary.sources, folds == fold, run=run
+        )
+        write_tensors(folder / f"fold-{fold}.safetensors", scored)
+    compute.world.wait()
+    return read_out_of_fold(folder, num_folds, maps.labels, dictionary.sources)
+
+
+def _has_folds(lender: Path, run: Run) -> bool:
+    """Return whether another run has all folds, made with this run's settings."""
+    wanted = run.core.crossfit
+    theirs = read_toml(lender / "config.toml").get("crossfit", {})
+    files = [lender / FOLDER / f"fold-{fold}.safetensors" for fold in range(wanted.folds)]
+    same = theirs.get("folds") == wanted.folds and theirs.get("ridge") == wanted.ridge
+    return same and all(file.is_file() for file in files)
+
+
+def train_fold(
+    run: Run,
+    maps: Maps,
+    model: TwoStreamClassifier,
+    is_learned: Tensor,
+    recorder: Recorder,
+    *,
+    phase: str,
+    compute: Compute,
+    journal: Journal,
+) -> TwoStreamClassifier:
+    """Return a network like phase 1's, trained on a part of the images.
+
+    Args:
+        run: Phase 1.
+        maps: Of the training split, for one process.
+        model: What phase 1 trained on all images.
+        is_learned: Which images the network learns from. Shape ``(N,)``, bool.
+        recorder: Keeps a checkpoint of each epoch.
+        phase: What checkpoint and journal call it.
+        compute: Device and precision of one process.
+        journal: Told every step.
+
+    Raises:
+        RunFolderError: The frozen weights are no longer those that the maps were made with.
+    """
+    landmarks = 0 if model.landmark_head is None else model.landmark_head.num_landmarks
+    fold_model = initial_model(run, num_classes=model.num_classes, num_landmarks=landmarks)
+    if digest_stages(fold_model.shared_stages) != digest_stages(model.shared_stages):
+        raise RunFolderError(
+            "The initial weights of the frozen prefix are not those that phase 1 began with. "
+            "Expected the same for every fold. Restore the file of initial weights, or train in a "
+            "new folder."
+        )
+    phase1 = start_phase1(fold_model.to(compute.device), run.core.phase1, compute)
+    optimizers = {"all": phase1.optimizer}
+    train_phase1(
+        phase1,
+        maps,
+        run.core.phase1,
+        seed=run.core.seed,
+        compute=compute,
+        journal=journal,
+        rows=torch.nonzero(is_learned).flatten(),
+        phase=phase,
+        first_epoch=recorder.restore(phase, fold_model, optimizers, phase1.scaler),
+        after_epoch=lambda done: recorder.checkpoint(
+            phase, done, fold_model, optimizers, phase1.scaler
+        ),
+    )
+    return fold_model
+
+
+@torch.no_grad()
+def score_fold(
+    fold_model: TwoStreamClassifier,
+    model: TwoStreamClassifier,
+    maps: Maps,
+    kept: Tensor,
+    is_left_out: Tensor,
+    *,
+    run: Run,
+) -> dict[str, Tensor]:
+    """Return a fold's scores of its left-out images, and their features in phase 1's space.
+
+    The map between the spaces is learned on the images that both networks learned from; an image
+    of a class of n counts n^(-1/2), between all images alike and all classes alike.
+
+    Args:
+        fold_model: Trained without the images.
+        model: Trained on all.
+        maps: Of the training split, for one process.
+        kept: The images whose features are wanted. Shape ``(M,)``, int64.
+        is_left_out: Shape ``(N,)``, bool.
+        run: The strength of the ridge.
+
+    Returns:
+        ``rows`` (n,) with ``logits`` (n, C); ``kept_rows`` (m,) with ``features`` (m, F).
+    """
+    fold_model.eval()
+    model.eval()
+    is_kept = torch.zeros(len(maps), dtype=torch.bool)
+    is_kept[kept] = True
+    importance = maps.labels.bincount().float().clamp(min=1).rsqrt()  # (C,)
+    ridge_map = RidgeMap(sum(model.stream_dims))
+    rows, logits, kept_rows, features = [], [], [], []
+    for batch in maps.in_order(EXTRACT_BATCH):
+        own, places = fold_model.extract(batch.maps).float(), batch.rows.cpu()
+        outside = is_left_out[places]
+        learned = ~outside
+        if learned.any():
+            targets = model.extract(batch.maps[learned]).float()
+            ridge_map.see(own[learned], targets, importance[batch.labels.cpu()[learned]])
+        rows.append(places[outside])
+        logits.append(fold_model.main_classifier(own[outside]).cpu())
+        wanted = outside & is_kept[places]
+        kept_rows.append(places[wanted])
+        features.append(own[wanted].cpu())
+    to_phase1 = ridge_map.solve(run.core.crossfit.ridge)
+    return {
+        "rows": torch.cat(rows),
+        "logits": torch.cat(logits),
+        "kept_rows": torch.cat(kept_rows),
+        "features": to_phase1(torch.cat(features)),
+    }
+
+
+def read_out_of_fold(folder: Path, num_folds: int, labels: Tensor, kept: Tensor) -> OutOfFold:
+    """Return what all folds say, in the order of the images and of the dictionary.
+
+    Args:
+        folder: ``crossfit`` of a run folder.
+        num_folds: K.
+        labels: Of all training images. Shape ``(N,)``, int64.
+        kept: The images that the dictionary holds, in its order. Shape ``(M,)``, int64.
+
+    Raises:
+        RunFolderError: A fold is missing, damaged, or of other images.
+    """
+    try:
+        parts = [load_file(folder / f"fold-{fold}.safetensors") for fold in range(num_folds)]
+        rows, logits, kept_rows, features = (
+            torch.cat([part[key] for part in parts])
+            for key in ("rows", "logits", "kept_rows", "features")
+        )
+        if not torch.equal(rows.sort().values, torch.arange(len(labels))):
+            raise ValueError("they are scores of other images")
+        place = torch.full((len(labels),), -1)
+        place[kept_rows] = torch.arange(len(kept_rows))
+        if (place[kept] < 0).any():
+            raise ValueError("features of images that the dictionary holds are missing")
+    except Exception as error:  # safetensors raises a type of its own
+        raise RunFolderError(
+            f"The out-of-fold scores in {folder} cannot be used: {error}. Expected "
+            f"fold-0.safetensors to fold-{num_folds - 1}.safetensors of this run. Remove the "
+            f"folder to have them made again."
+        ) from error
+    return OutOfFold(logits[rows.argsort()], labels, kept, features[place[kept]])
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
