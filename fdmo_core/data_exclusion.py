@@ -29,6 +29,7 @@ class KeptRows:
         return self.split[int(self.rows[index])]
 
     def source(self, index: int) -> str:
+        """Return what the split calls the sample."""
         return self.split.source(int(self.rows[index]))
 
 

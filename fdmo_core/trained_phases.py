@@ -12,6 +12,8 @@ from fdmo_core.checkpoint import load_checkpoint
 from fdmo_core.classifier import LinearClassifier
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run, read_toml, resolve_run
+from fdmo_core.crossfit import FOLDER as CROSSFIT_FOLDER
+from fdmo_core.crossfit import OutOfFold, read_out_of_fold
 from fdmo_core.data import open_data
 from fdmo_core.data_exclusion import KeptRows
 from fdmo_core.errors import RunFolderError
@@ -22,8 +24,13 @@ from fdmo_core.map_building import open_maps
 from fdmo_core.maps import Maps
 from fdmo_core.model import TwoStreamClassifier
 from fdmo_core.model_building import build_model
-from fdmo_core.phase2 import extract_features, held_out_scores, start_phase2
-from fdmo_core.recorder import Recorder, borrow_phase1
+from fdmo_core.phase2 import (
+    empty_dictionary,
+    extract_features,
+    held_out_scores,
+    start_phase2,
+)
+from fdmo_core.recorder import Recorder, borrow_phase1, load_phase1
 from fdmo_core.registry import Registry
 from fdmo_core.samples import Splits
 
@@ -38,6 +45,7 @@ class TrainedPhase1:
         splits: The opened data set; the very data that the run was trained on.
         model: With phase 1's classifiers, in evaluation mode, on the device.
         dictionary: Real features of the training split, on the device.
+        out_of_fold: What fold models say of the training images; None where the run has none.
         compute: Device and precision.
     """
 
@@ -46,6 +54,7 @@ class TrainedPhase1:
     splits: Splits
     model: TwoStreamClassifier
     dictionary: FeatureDictionary
+    out_of_fold: OutOfFold | None
     compute: Compute
 
     def validation_maps(self, journal: Journal) -> Maps:
@@ -64,64 +73,119 @@ class TrainedPhase1:
         return LabelledFeatures(*_joined(parts)[:2])
 
 
-def open_phase1(folder: Path, registry: Registry, device: torch.device) -> TrainedPhase1:
+def open_phase1(
+    folder: Path, registry: Registry, device: torch.device, *, lender: Path | None = None
+) -> TrainedPhase1:
     """Return what phase 1 of a run learned; whether its phase 2 is done plays no part.
 
+    Args:
+        folder: The run folder.
+        registry: Where components are found.
+        device: Where model and dictionary go.
+        lender: Folder of the run that phase 1 is from, if it is another's.
+
     Raises:
-        RunFolderError: The folder is no run folder, or its phase 1 is not finished.
+        RunFolderError: The folder is no run folder, or its phase 1 is not finished or elsewhere.
         ConfigError: The data is not what the run was trained on, or a plugin is missing.
     """
-    if not (folder / "config.toml").is_file():
-        raise RunFolderError(
-            f"{folder} is no run folder: it has no config.toml. Expected a folder that 'fdmo "
-            f"train' wrote. Check the path."
-        )
+    owner, load = (folder, load_phase1) if lender is None else (lender, borrow_phase1)
+    _require_phase1(folder, owner)
     run = resolve_run(read_toml(folder / "config.toml"), registry)
     splits = open_data(run)
     compute = Compute(device, run.core.compute)
     model = build_model(
         run, num_classes=len(splits.class_names), num_landmarks=len(splits.landmark_names)
     )
-    dictionary = borrow_phase1(model, Recorder(folder, run, splits, compute), folder)
+    dictionary = load(model, Recorder(folder, run, splits, compute), owner)
+    out_of_fold = None
+    if run.cross_fits:
+        has_own = (folder / CROSSFIT_FOLDER).is_dir()
+        out_of_fold = read_out_of_fold(
+            (folder if has_own else owner) / CROSSFIT_FOLDER,
+            run.core.crossfit.folds,
+            torch.from_numpy(splits.train.labels),
+            dictionary.sources,
+        )
     dictionary.to(device)
-    return TrainedPhase1(folder, run, splits, model.to(device).eval(), dictionary, compute)
+    model.to(device).eval()
+    return TrainedPhase1(folder, run, splits, model, dictionary, out_of_fold, compute)
 
 
-def open_phase2(phase1: TrainedPhase1, journal: Journal) -> Rebalancer:
-    """Return the rebalancer of the same run as it was after its last step.
+def _require_phase1(folder: Path, owner: Path) -> None:
+    if not (folder / "config.toml").is_file():
+        raise RunFolderError(
+            f"{folder} is no run folder: it has no config.toml. Expected a folder that 'fdmo "
+            f"train' wrote. Check the path."
+        )
+    if not (owner / "checkpoints" / "phase1.safetensors").is_file():
+        raise RunFolderError(
+            f"{owner} holds no phase 1. Expected checkpoints/phase1.safetensors. If the run took "
+            f"its phase 1 from another one, name that one with --phase1-from."
+        )
+
+
+@dataclass(frozen=True)
+class TrainedPhase2:
+    """What phase 2 of a run left in its folder.
+
+    Attributes:
+        rebalancer: As it was after its last step.
+        dictionary: What it drew from: phase 1's, or one of cross-fitted features.
+    """
+
+    rebalancer: Rebalancer
+    dictionary: FeatureDictionary
+
+
+def open_phase2(phase1: TrainedPhase1, journal: Journal) -> TrainedPhase2:
+    """Return what phase 2 of the same run learned.
 
     Raises:
         RunFolderError: Phase 2 is not finished.
     """
-    run, compute = phase1.run, phase1.compute
+    run, crossed = phase1.run, phase1.out_of_fold
+    dictionary = phase1.dictionary
+    if crossed is not None and run.core.crossfit.dictionary:
+        dictionary = empty_dictionary(run, phase1.model, num_classes=phase1.model.num_classes)
+        dictionary.build(crossed.rows())
+        dictionary.to(phase1.compute.device)
     rebalancer = start_phase2(
         run,
         classifier=phase1.model.main_classifier,
-        dictionary=phase1.dictionary,
+        dictionary=dictionary,
         class_counts=torch.from_numpy(phase1.splits.counts("train")),
         held_out=partial(
             held_out_scores,
             model=phase1.model,
-            maps=phase1.validation_maps(journal),
-            compute=compute,
+            validation=phase1.validation_maps(journal),
+            out_of_fold=None if crossed is None else crossed.held_out(),
+            compute=phase1.compute,
             journal=journal,
         ),
-        device=compute.device,
+        device=phase1.compute.device,
     )
+    _restore_phase2(rebalancer, phase1.folder)
+    return TrainedPhase2(rebalancer, dictionary)
+
+
+def _restore_phase2(rebalancer: Rebalancer, folder: Path) -> None:
     if rebalancer.num_steps == 0:  # then there is no checkpoint either
-        return rebalancer
-    checkpoints = phase1.folder / "checkpoints"
-    done = load_checkpoint(checkpoints, "phase2", module=rebalancer, optimizers={})
+        return
+    done = load_checkpoint(folder / "checkpoints", "phase2", module=rebalancer, optimizers={})
     if done != rebalancer.num_steps:
         raise RunFolderError(
-            f"Phase 2 of {phase1.folder} has {done} steps done. Expected all "
-            f"{rebalancer.num_steps}. Let that run finish first."
+            f"Phase 2 of {folder} has {done} steps done. Expected all {rebalancer.num_steps}. Let "
+            f"that run finish first."
         )
-    return rebalancer
 
 
 def open_space(
-    folder: Path, registry: Registry, device: torch.device, journal: Journal
+    folder: Path,
+    registry: Registry,
+    device: torch.device,
+    journal: Journal,
+    *,
+    lender: Path | None = None,
 ) -> tuple[Run, FeatureSpace]:
     """Return a run with its feature space, without the features of the test split.
 
@@ -130,6 +194,7 @@ def open_space(
         registry: Where components are found.
         device: Where features are computed, if they are not kept in the folder.
         journal: Shown the progress.
+        lender: Folder of the run that phase 1 is from, if it is another's.
 
     Raises:
         RunFolderError: As :func:`open_phase1`.
@@ -139,7 +204,7 @@ def open_space(
         space = FeatureSpace.load(folder / "space")
         run = resolve_run(read_toml(folder / "config.toml"), registry)
         return run, without_test(space)
-    phase1 = open_phase1(folder, registry, device)
+    phase1 = open_phase1(folder, registry, device, lender=lender)
     validation = phase1.validation_features(journal)
     space = FeatureSpace(
         class_names=phase1.splits.class_names,
@@ -148,6 +213,7 @@ def open_space(
         classifier=_copied(phase1.model.main_classifier),
         train=FeatureBatch(*_joined(list(phase1.dictionary.rows()))),
         splits={"val": validation, "test": _no_features(sum(phase1.model.stream_dims))},
+        out_of_fold=None if phase1.out_of_fold is None else phase1.out_of_fold.held_out(),
     )
     return phase1.run, space
 

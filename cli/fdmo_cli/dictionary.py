@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fdmo_cli.options import DeviceOption, JsonOption
+from fdmo_cli.options import DeviceOption, JsonOption, LenderOption
 
 if TYPE_CHECKING:
     from fdmo_core.journal import Journal
@@ -35,6 +35,7 @@ def show(
         Path | None, typer.Option("--out", help="Folder for contact sheets and maps.")
     ] = None,
     map_: Annotated[str, typer.Option("--map", help="pca, umap or none; with --out.")] = "pca",
+    phase1_from: LenderOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
@@ -46,7 +47,7 @@ def show(
     from fdmo_core.trained_phases import open_phase1
 
     _check(class_, all_, out, map_)
-    phase1 = open_phase1(run, load_registry(), choose_device(device))
+    phase1 = open_phase1(run, load_registry(), choose_device(device), lender=phase1_from)
     names = phase1.splits.class_names
     labels = _labels(names, class_, phase1)
     with ProgressBars(quiet=as_json) as bars, Journal(show=bars.show, say=bars.say) as journal:
@@ -105,15 +106,15 @@ def _reports(
     from fdmo_core.provenance.class_report import report_class
     from fdmo_core.trained_phases import open_phase2
 
-    rebalancer = open_phase2(phase1, journal)
+    phase2 = open_phase2(phase1, journal)
     held_out = phase1.validation_features(journal)
     found = []
     for done, label in enumerate(labels, start=1):
         found.append(
             report_class(
                 label,
-                rebalancer,
-                phase1.dictionary,
+                phase2.rebalancer,
+                phase2.dictionary,
                 held_out.features[held_out.labels == label],
                 name=phase1.splits.class_names[label],
                 seed=seed,

@@ -41,17 +41,27 @@ def measure_separability(
         classifier: Of phase 1.
         num_classes: C.
     """
-    margins = [margins_of(classifier(features), labels) for features, labels in (train, held_out)]
-    labels = (train.labels, held_out.labels)
-    recalls = [_by_class((one > 0).double(), of, num_classes) for one, of in zip(margins, labels)]
-    medians = [_medians(one, of, num_classes) for one, of in zip(margins, labels, strict=True)]
-    nearest = (
-        nearest_mean_recalls(train, num_classes=num_classes),
-        nearest_mean_recalls(held_out, means_of=train, num_classes=num_classes),
-    )
+    figures = [
+        _figures(margins_of(classifier(features), labels), labels, num_classes)
+        for features, labels in (train, held_out)
+    ]
+    recalls, medians = zip(*figures, strict=True)
     return Separability(
-        (recalls[0], recalls[1]), (medians[0], medians[1]), (nearest[0], nearest[1])
+        recall=(recalls[0], recalls[1]),
+        margin=(medians[0], medians[1]),
+        nearest_mean=(
+            nearest_mean_recalls(train, num_classes=num_classes),
+            nearest_mean_recalls(held_out, means_of=train, num_classes=num_classes),
+        ),
     )
+
+
+def _figures(margins: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+    """Return recall and median margin of each class; NaN where it has no row."""
+    recalls = _by_class((margins > 0).double(), labels, num_classes)
+    found = [margins[labels == label] for label in range(num_classes)]
+    medians = [one.quantile(0.5) if len(one) else one.new_tensor(torch.nan) for one in found]
+    return recalls, torch.stack(medians)
 
 
 def margins_of(logits: Tensor, labels: Tensor) -> Tensor:
@@ -98,9 +108,7 @@ def nearest_mean_recalls(
         factor = sizes / (sizes - 1)  # infinite where a row is its class
         own = distances.gather(1, rows.labels.unsqueeze(1)) * factor[rows.labels].unsqueeze(1)
         distances = distances.scatter(1, rows.labels.unsqueeze(1), own)
-    recalls = _by_class(
-        (distances.argmin(dim=1) == rows.labels).double(), rows.labels, num_classes
-    )
+    recalls = _by_class((distances.argmin(dim=1) == rows.labels).double(), rows.labels, num_classes)
     return recalls.where(sizes > (1 if means_of is None else 0), torch.nan)
 
 
@@ -108,8 +116,3 @@ def _by_class(values: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """Return the mean of each class; NaN where it has no row."""
     sums = torch.zeros(num_classes, dtype=torch.float64).index_add_(0, labels, values)
     return sums / labels.bincount(minlength=num_classes)
-
-
-def _medians(values: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    found = [values[labels == label] for label in range(num_classes)]
-    return torch.stack([one.quantile(0.5) if len(one) else one.new_tensor(torch.nan) for one in found])

@@ -124,9 +124,9 @@ def make_artificial(label: int, rebalancer: Rebalancer, *, seed: int) -> Artific
         one = rebalancer.make_artificial(labels, rng_for(seed, "provenance", label, draw))
         if one is None:
             raise ConfigError(
-                f"Rebalancer '{rebalancer.config.name}' trains on no artificial features. Expected "
-                f"one that does. Train phase 2 again with --plugin adversarial and a generator, "
-                f"from the same phase 1 by --phase1-from."
+                f"Rebalancer '{rebalancer.config.name}' trained on no artificial features. Expected "
+                f"one that does, such as 'adversarial' with rebalancer.artificial = true. Train "
+                f"phase 2 with it from the same phase 1: fdmo train --phase1-from RUN."
             )
         made.append(one)
     columns = zip(*made, strict=True)

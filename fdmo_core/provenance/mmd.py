@@ -1,4 +1,4 @@
-"""How far artificial features are from real ones: the maximum mean discrepancy, with a yardstick."""
+"""How far artificial features are from real ones: maximum mean discrepancy, with a yardstick."""
 
 import torch
 from torch import Tensor

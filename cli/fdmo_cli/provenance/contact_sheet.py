@@ -46,7 +46,7 @@ def write_contact_sheet(
         if len(shares) > COLUMNS:
             rest = one.weights[:, COLUMNS:].sum(dim=1).tolist()
             corner = (MARGIN + COLUMNS * (SIDE + GAP), top)
-            _write(draw, corner, [_numbers(rest), f"{len(shares) - COLUMNS} others"])
+            _write(draw, corner, [_numbers(rest), f"{len(shares) - COLUMNS} more"])
     with replacing(path) as temporary:
         sheet.save(temporary, format="PNG")
 

@@ -37,7 +37,7 @@ def stream_names(num_streams: int) -> tuple[str, ...]:
 
 
 def as_sum(weights: Sequence[float], names: Sequence[str]) -> str:
-    """Return a mixture as a sum, such as ``0.41 img17 + 0.33 img4 + 12 others 0.26``.
+    """Return a mixture as a sum, such as ``0.41 img17 + 0.33 img4 + 12 more 0.26``.
 
     Args:
         weights: Of the sources.
@@ -48,7 +48,7 @@ def as_sum(weights: Sequence[float], names: Sequence[str]) -> str:
     terms = [f"{weight:.2f} {name}" for weight, name in present[:SHOWN_SOURCES]]
     rest = present[SHOWN_SOURCES:]
     if rest:
-        terms.append(f"{len(rest)} others {sum(weight for weight, _ in rest):.2f}")
+        terms.append(f"{len(rest)} more {sum(weight for weight, _ in rest):.2f}")
     return " + ".join(terms)
 
 
