@@ -78,5 +78,5 @@ def _confusions(found: Diagnosis) -> Table:
     table.add_column("share of the class", justify="right")
     for one in found.confusions:
         names = (found.class_names[label] for label in (one.label, one.taken_for))
-        table.add_row(*map(Text, names), str(one.count), f"{100 * one.share:.0f} %")
+        table.add_row(*map(Text, names), str(one.num_images), f"{100 * one.share:.0f} %")
     return table

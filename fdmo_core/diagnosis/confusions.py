@@ -11,13 +11,13 @@ class Confusion(NamedTuple):
     Attributes:
         label: The true class.
         taken_for: The class that was predicted.
-        count: How often.
+        num_images: How often.
         share: Of the true class's rows.
     """
 
     label: int
     taken_for: int
-    count: int
+    num_images: int
     share: float
 
 

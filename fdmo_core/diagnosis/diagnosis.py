@@ -84,7 +84,7 @@ class Diagnosis:
                 {
                     "class": names[one.label],
                     "taken_for": names[one.taken_for],
-                    "count": one.count,
+                    "count": one.num_images,
                     "share": one.share,
                 }
                 for one in self.confusions

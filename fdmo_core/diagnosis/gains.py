@@ -48,8 +48,7 @@ def measure_gain(
         labels: True classes, of at least one row. Shape ``(N,)``, int64.
         rng: Source of randomness.
     """
-    right = [(one == labels).numpy() for one in (before, after)]
-    cells = _cells(*right, labels.numpy())
+    cells = _cells((before == labels).numpy(), (after == labels).numpy(), labels.numpy())
     first, second = _recalls(cells)
     drawn_first, drawn_second = _recalls(_resampled(cells, rng))
     acsa = average_class_accuracy(drawn_second) - average_class_accuracy(drawn_first)

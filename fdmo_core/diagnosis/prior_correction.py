@@ -58,7 +58,7 @@ def cross_validated_predictions(
     Returns:
         Shape ``(N,)``, int64.
     """
-    folds = _deal(labels, rng)
+    folds = deal_folds(labels, rng)
     predicted = logits.argmax(dim=1)
     for fold in folds.unique().tolist():
         own, others = folds == fold, folds != fold
@@ -68,8 +68,16 @@ def cross_validated_predictions(
     return predicted
 
 
-def _deal(labels: Tensor, rng: torch.Generator) -> Tensor:
-    """Return the fold of each row; those of a class are spread evenly. Shape ``(N,)``."""
+def deal_folds(labels: Tensor, rng: torch.Generator) -> Tensor:
+    """Return the fold of each row, in [0, 5); those of a class are spread evenly.
+
+    Args:
+        labels: Shape ``(N,)``, int64.
+        rng: Source of randomness, on the CPU.
+
+    Returns:
+        Shape ``(N,)``, int64.
+    """
     order = torch.randperm(len(labels), generator=rng)
     by_class = order[labels[order].argsort(stable=True)]
     folds = torch.empty_like(labels)

@@ -124,15 +124,21 @@ def make_artificial(label: int, rebalancer: Rebalancer, *, seed: int) -> Artific
         one = rebalancer.make_artificial(labels, rng_for(seed, "provenance", label, draw))
         if one is None:
             raise ConfigError(
-                f"Rebalancer '{rebalancer.config.name}' trained on no artificial features. Expected "
-                f"one that does, such as 'adversarial' with rebalancer.artificial = true. Train "
-                f"phase 2 with it from the same phase 1: fdmo train --phase1-from RUN."
+                f"Rebalancer '{rebalancer.config.name}' trained on no artificial features. "
+                f"Expected one that does, such as 'adversarial' with rebalancer.artificial = true. "
+                f"Train phase 2 with it from the same phase 1: fdmo train --phase1-from RUN."
             )
         made.append(one)
-    columns = zip(*made, strict=True)
     return ArtificialFeatures(
-        *(None if column[0] is None else torch.stack(column, 1).flatten(0, 1) for column in columns)
+        features=_in_turn([one.features for one in made]),
+        weights=_in_turn([one.weights for one in made if one.weights is not None]),
+        rows=_in_turn([one.rows for one in made if one.rows is not None]),
     )
+
+
+def _in_turn(draws: list[Tensor]) -> Any:
+    """Return the first of each draw, then the second of each; None where there are none."""
+    return torch.stack(draws, dim=1).flatten(0, 1) if draws else None
 
 
 def _some(features: Tensor, rng: torch.Generator) -> Tensor:

@@ -61,7 +61,8 @@ def entropy(weights: Tensor) -> Tensor:
     Returns:
         Shape ``(...)``.
     """
-    return -torch.special.xlogy(weights, weights).sum(dim=-1)
+    terms: Tensor = torch.special.xlogy(weights, weights)
+    return -terms.sum(dim=-1)
 
 
 def effective_sources(weights: Tensor) -> Tensor:
@@ -75,4 +76,4 @@ def effective_sources(weights: Tensor) -> Tensor:
     Returns:
         Shape ``(...)``.
     """
-    return entropy(weights).exp()
+    return torch.exp(entropy(weights))
