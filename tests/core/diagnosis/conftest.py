@@ -14,7 +14,7 @@ STREAM_DIMS = (4, 4)
 def rows(sizes: tuple[int, ...], seed: int) -> LabelledFeatures:
     labels = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
     noise = torch.randn(len(labels), 8, generator=torch.Generator().manual_seed(seed))
-    return LabelledFeatures((2.5 * torch.eye(8)[labels] + noise).clamp_min(0), labels)
+    return LabelledFeatures((1.2 * torch.eye(8)[labels] + noise).clamp_min(0), labels)
 
 
 @pytest.fixture(scope="session")
