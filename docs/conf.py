@@ -9,7 +9,7 @@ version = release = version_of("fdmo")
 
 extensions = ["myst_parser"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "examples"]
 
 html_theme = "furo"
 html_title = f"fdmo {release}"

@@ -23,6 +23,20 @@ class LinearClassifier(nn.Linear):
         super().__init__(feature_dim, num_classes)
 
 
+def linear_classifier(weight: Tensor, bias: Tensor) -> LinearClassifier:
+    """Return a linear layer that holds copies of these weights, without drawing any.
+
+    Args:
+        weight: Shape ``(C, F)``.
+        bias: Shape ``(C,)``.
+    """
+    with torch.device("meta"):  # where initial weights cost neither time nor random numbers
+        classifier = LinearClassifier(weight.shape[1], weight.shape[0])
+    classifier.weight = nn.Parameter(weight.detach().clone())
+    classifier.bias = nn.Parameter(bias.detach().clone())
+    return classifier
+
+
 class CosineClassifier(nn.Module):
     """Scaled cosine between the feature and one direction per class, without a bias.
 

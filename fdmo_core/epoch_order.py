@@ -27,10 +27,24 @@ def epoch_rows(labels: Tensor, sampling: Sampling, rng: torch.Generator) -> Tens
     """
     if sampling == "natural":
         return torch.randperm(len(labels), generator=rng)
+    return balanced_rows(labels, len(labels), rng)
+
+
+def balanced_rows(labels: Tensor, size: int, rng: torch.Generator) -> Tensor:
+    """Return rows with replacement: each one's class is drawn uniformly, then a row of it.
+
+    Args:
+        labels: Class of every row. Shape ``(N,)``, int64, on the CPU.
+        size: How many rows to draw.
+        rng: Source of randomness, on the CPU.
+
+    Returns:
+        Shape ``(size,)``, int64.
+    """
     by_class = labels.argsort(stable=True)  # rows in order of class
     sizes = labels.bincount()
     held = sizes.nonzero().flatten()
-    classes = held[torch.randint(len(held), (len(labels),), generator=rng)]
-    chance = torch.rand(len(labels), generator=rng, dtype=torch.float64)
+    classes = held[torch.randint(len(held), (size,), generator=rng)]
+    chance = torch.rand(size, generator=rng, dtype=torch.float64)
     offsets = sizes.cumsum(0) - sizes  # first row of each class
     return by_class[offsets[classes] + (chance * sizes[classes]).long()]

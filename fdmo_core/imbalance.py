@@ -1,5 +1,8 @@
-"""How long-tailed data is counted: profiles of class counts, and which class lacks how much."""
+"""How long-tailed data is counted: profiles of class counts, and what follows from them."""
 
+import math
+
+import torch
 from torch import Tensor
 
 from fdmo_core.errors import ConfigError
@@ -40,6 +43,47 @@ def generation_probabilities(class_counts: Tensor) -> Tensor:
             f"choose a rebalancer that makes no artificial features."
         )
     return lacking / lacking.sum()
+
+
+def log_priors(class_counts: Tensor) -> Tensor:
+    """Return the logarithm of each class's share of the training images.
+
+    A class without images gets the log prior of the largest class. Its own would be minus
+    infinity, and a correction by it would make that class win everywhere. A correction favours one
+    class over another for being rarer; one of which nothing is known is to be favoured over none.
+
+    Args:
+        class_counts: Training images per class, at least one not 0. Shape ``(C,)``, int64.
+
+    Returns:
+        Finite, at most 0. Shape ``(C,)``, float32.
+    """
+    counts = class_counts.double()
+    counts = counts.where(counts > 0, counts.max())
+    return (counts / class_counts.sum()).log().float()
+
+
+def class_balanced_weights(class_counts: Tensor, beta: float) -> Tensor:
+    """Return the weight of each class by its effective number of images.
+
+    A class without images gets the weight of the rarest that has some: no label asks for it, and
+    it must not change the weights of the others.
+
+    Source: Cui et al. 2019: in proportion to ``(1 - beta) / (1 - beta ** n)``, scaled to a mean of
+    1 over the classes that have images.
+
+    Args:
+        class_counts: Training images per class, at least one not 0. Shape ``(C,)``, int64.
+        beta: In [0, 1). 0 weighs all classes alike; near 1 the weights go as ``1 / n``.
+
+    Returns:
+        Shape ``(C,)``, float32.
+    """
+    present = class_counts > 0
+    counts = class_counts.clamp(min=class_counts[present].min()).double()
+    log_beta = math.log(beta) if beta > 0 else -math.inf
+    weights = -1 / torch.expm1(counts * log_beta)  # (C,); the numerator cancels below
+    return (weights / weights[present].mean()).float()
 
 
 def exponential_counts(largest: int, num_classes: int, ratio: float) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """What every loss must do."""
 
+from itertools import product
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from fdmo_core.testing.expectations import (
 
 READ = "Loss.forward"
 CLASS_COUNTS = (40, 9, 2)
+SHARES = (0.0, 0.99)  # of the training: its begin and its end
+HALVES = (torch.bfloat16, torch.float16)
 EXTREME = 1e4  # a logit that overflows exp and squares badly, and that training does reach
 
 
@@ -63,7 +66,7 @@ def check_raises_the_score_of_the_true_class(component: type[Any], config: Any) 
     """Its gradient raises the score of the true class of every sample."""
     labels = torch.tensor([0, 1, 2, 1])
     for logits in (torch.zeros(4, 3), 2 * torch.eye(3)[[1, 2, 0, 0]]):
-        slope = _gradient(_loss(component, config), logits, labels)
+        _, slope = _scored(_loss(component, config), logits, labels)
         expect(
             (slope[range(4), labels] < 0).all(),
             f"The gradient of labels {labels.tolist()} is {slope.tolist()}. Expected a negative "
@@ -73,31 +76,49 @@ def check_raises_the_score_of_the_true_class(component: type[Any], config: Any) 
 
 
 def check_survives_extreme_logits(component: type[Any], config: Any) -> None:
-    """Value and gradient stay finite at logits of 10,000."""
-    logits = torch.tensor([[EXTREME, -EXTREME, 0.0]])
-    for label in range(3):
-        labels = torch.tensor([label])
-        value = _loss(component, config)(logits, labels)
-        slope = _gradient(_loss(component, config), logits, labels)
+    """Value and gradient stay finite at logits of 10,000, whatever their precision."""
+    for dtype in (torch.float32, *HALVES):
+        logits = torch.tensor([[EXTREME, -EXTREME, 0.0]], dtype=dtype)
+        for label, share in product(range(3), SHARES):
+            value, slope = _scored(_loss(component, config, share), logits, torch.tensor([label]))
+            expect(
+                value.isfinite() and slope.isfinite().all(),
+                f"At logits {logits.tolist()} of {dtype} and label {label} the loss is {value:g} "
+                f"and its gradient {slope.tolist()}. Expected finite numbers; log_softmax or clamp "
+                f"keeps them so.",
+                read=READ,
+            )
+
+
+def check_scores_half_precision(component: type[Any], config: Any) -> None:
+    """Logits in half precision are scored in float32: the loss is that of the same numbers."""
+    labels = torch.tensor([0, 1, 0])
+    for dtype, share in product(HALVES, SHARES):
+        logits = (3.3 * torch.eye(3)).to(dtype)
+        value, slope = _scored(_loss(component, config, share), logits, labels)
+        wanted, _ = _scored(_loss(component, config, share), logits.float(), labels)
         expect(
-            value.isfinite() and slope.isfinite().all(),
-            f"At logits {logits.tolist()} and label {label} the loss is {value:g} and its gradient "
-            f"{slope.tolist()}. Expected finite numbers; log_softmax or clamp keeps them so.",
+            value.dtype == torch.float32 and torch.equal(value, wanted) and slope.isfinite().all(),
+            f"The loss of {dtype} logits is {value.item()} as {value.dtype}, with a gradient of "
+            f"{slope.tolist()}. Expected {wanted.item()} as torch.float32 and a finite gradient; "
+            f"begin with logits.float().",
             read=READ,
         )
 
 
-def check_scores_half_precision(component: type[Any], config: Any) -> None:
-    """Value and gradient are finite for bfloat16 logits."""
-    logits, labels = 3 * torch.eye(3).bfloat16(), torch.tensor([0, 1, 0])
-    value = _loss(component, config)(logits, labels)
-    slope = _gradient(_loss(component, config), logits, labels)
-    expect(
-        value.isfinite() and slope.isfinite().all(),
-        "The loss of bfloat16 logits or its gradient is not finite. Expected finite numbers; "
-        "begin with logits.float().",
-        read=READ,
-    )
+def check_depends_on_the_share_of_training_alone(component: type[Any], config: Any) -> None:
+    """What it gives at a point of the training does not depend on the points before."""
+    logits, labels = torch.tensor([[1.0, 0.5, -1.0], [0.0, 2.0, 1.0]]), torch.tensor([0, 2])
+    loss = _loss(component, config)
+    for share in (*SHARES, *reversed(SHARES)):
+        loss.begin_step(share)
+        value, wanted = loss(logits, labels), _loss(component, config, share)(logits, labels)
+        expect(
+            torch.equal(value, wanted),
+            f"After begin_step({share:g}) the loss is {value:g}, and {wanted:g} where nothing came "
+            f"before. Expected the same, so that a run can go on from a checkpoint.",
+            read="Loss.begin_step",
+        )
 
 
 def check_follows_a_permutation_of_the_classes(component: type[Any], config: Any) -> None:
@@ -158,12 +179,14 @@ def check_repeats_itself(component: type[Any], config: Any) -> None:
     )
 
 
-def _loss(component: type[Any], config: Any) -> Loss:
+def _loss(component: type[Any], config: Any, share: float = 0.0) -> Loss:
     loss: Loss = built(component, config, class_counts=torch.tensor(CLASS_COUNTS))
+    loss.begin_step(share)
     return loss
 
 
-def _gradient(loss: Loss, logits: Tensor, labels: Tensor) -> Tensor:
+def _scored(loss: Loss, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the loss and its gradient."""
     scores = logits.clone().requires_grad_()
     value = loss(scores, labels)
     expect(
@@ -171,7 +194,7 @@ def _gradient(loss: Loss, logits: Tensor, labels: Tensor) -> Tensor:
         "No gradient reaches the logits. Expected the loss to be computed from them.",
         read=READ,
     )
-    return torch.autograd.grad(value, scores)[0]
+    return value.detach(), torch.autograd.grad(value, scores)[0]
 
 
 CHECKS: tuple[Check, ...] = (
@@ -181,6 +204,7 @@ CHECKS: tuple[Check, ...] = (
     check_raises_the_score_of_the_true_class,
     check_survives_extreme_logits,
     check_scores_half_precision,
+    check_depends_on_the_share_of_training_alone,
     check_follows_a_permutation_of_the_classes,
     check_is_a_mean_over_the_batch,
     check_leaves_its_arguments_alone,

@@ -5,10 +5,10 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fdmo_core.classifier import LinearClassifier
-from fdmo_core.interfaces import Phase2Parts, Rebalancer
+from fdmo_core.interfaces import HeldOut, HeldOutSource, Loss, Phase2Parts, Rebalancer
 from fdmo_core.randomness import rng_for, seeded
 from fdmo_core.testing.expectations import (
     Check,
@@ -33,7 +33,7 @@ from fdmo_core.testing.toys import (
     toy_held_out,
 )
 
-READ, STEP = "Rebalancer", "Rebalancer.step"
+READ, STEP, MAKE = "Rebalancer", "Rebalancer.step", "Rebalancer.make_artificial"
 SIZES = (30, 8, 3, 0)  # with a class that has no image
 STEPS = 4
 
@@ -151,17 +151,103 @@ def check_goes_on_where_it_was(component: type[Any], config: Any) -> None:
     )
 
 
-def _parts() -> Phase2Parts:
+def check_tells_the_loss_how_far_it_is(component: type[Any], config: Any) -> None:
+    """A loss that it learns by is told the share of the training that is done, before each step."""
+    loss = _WatchedLoss(ToyLossConfig(), class_counts=torch.tensor(SIZES))
+    rebalancer = built(component, config, parts=_parts(loss=loss))
+    for index in _first(rebalancer, STEPS):
+        loss.shares, loss.was_asked = [], False
+        rebalancer.step(index, rng_for(0, "contract-step", index))
+        wanted = index / rebalancer.num_steps
+        expect(
+            not loss.was_asked or loss.shares == [wanted],
+            f"In step {index} of {rebalancer.num_steps} the loss is used after begin_step was "
+            f"called with {loss.shares}. Expected one call, with {wanted:g}: losses may change in "
+            f"the course of the training.",
+            read="Loss.begin_step",
+        )
+
+
+def check_asks_for_the_scores_that_it_announced(component: type[Any], config: Any) -> None:
+    """It asks for out-of-fold scores exactly if needs_out_of_fold says so."""
+    asked: list[HeldOutSource] = []
+    _stepped(built(component, config, parts=_parts(asked=asked)), range(STEPS))
+    announced = component.needs_out_of_fold(config)
+    expect(
+        announced is ("out-of-fold" in asked),
+        f"needs_out_of_fold is {announced}, and the scores asked for are {asked}. Expected True "
+        f"where out-of-fold scores are asked for, or they are not there, and False elsewhere, or "
+        f"several models are trained for nothing.",
+        read="Rebalancer.needs_out_of_fold",
+    )
+
+
+def check_knows_what_its_artificial_features_are_made_of(component: type[Any], config: Any) -> None:
+    """It makes features of the wanted classes, from rows that the dictionary has, or none."""
+    parts = _parts()
+    rebalancer = built(component, config, parts=parts)
+    _stepped(rebalancer, range(STEPS))
+    labels = torch.tensor([2, 0, 0, 1, 2])
+    with expect_no_global_randomness("make_artificial()", read=MAKE, module=rebalancer):
+        made = rebalancer.make_artificial(labels, rng_for(0, "contract-make"))
+    if made is None:
+        return
+    size = len(labels)
+    what = "make_artificial()'s features"
+    expect_tensor(made.features, (size, sum(STREAM_DIMS)), torch.float32, what=what, read=MAKE)
+    again = rebalancer.make_artificial(labels, rng_for(0, "contract-make"))
+    expect(
+        again is not None and torch.equal(made.features, again.features),
+        "make_artificial() gives other features when it is asked again. Expected the same, bit "
+        "for bit: draw from the generator that it is given.",
+        read=MAKE,
+    )
+    if made.weights is None:
+        return
+    expect(made.rows is not None, "There are weights, and no rows that they are for.", read=MAKE)
+    assert made.rows is not None
+    num_sources, num_rows = made.weights.shape[2], len(parts.dictionary.sources)
+    what = "make_artificial()'s rows"
+    expect_tensor(made.rows, (size, num_sources), torch.int64, what=what, read=MAKE)
+    expect(
+        ((made.rows >= 0) & (made.rows < num_rows)).all(),
+        f"Rows are from {int(made.rows.min())} to {int(made.rows.max())}. Expected rows of the "
+        f"dictionary's store, which has {num_rows}.",
+        read=MAKE,
+    )
+
+
+class _WatchedLoss(ToyLoss):
+    """Writes down what it is told."""
+
+    shares: list[float]
+    was_asked: bool
+
+    def begin_step(self, share: float) -> None:
+        self.shares.append(share)
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        self.was_asked = True
+        return super().forward(logits, labels)
+
+
+def _parts(*, loss: Loss | None = None, asked: list[HeldOutSource] | None = None) -> Phase2Parts:
     class_counts = torch.tensor(SIZES)
     with seeded(0, "contract-classifier"):
         classifier: nn.Module = LinearClassifier(sum(STREAM_DIMS), len(SIZES))
+
+    def held_out(source: HeldOutSource) -> HeldOut:
+        if asked is not None:
+            asked.append(source)
+        return toy_held_out(SIZES, classifier, source)
+
     return Phase2Parts(
         classifier=classifier,
         dictionary=toy_dictionary(SIZES),
         class_counts=class_counts,
         make_generator=partial(toy_generator, num_classes=len(SIZES)),
-        loss=ToyLoss(ToyLossConfig(), class_counts=class_counts),
-        held_out=partial(toy_held_out, SIZES, classifier),
+        loss=loss or ToyLoss(ToyLossConfig(), class_counts=class_counts),
+        held_out=held_out,
         rng=rng_for(0, "contract-start"),
     )
 
@@ -191,4 +277,7 @@ CHECKS: tuple[Check, ...] = (
     check_everything_trainable_learns,
     check_repeats_itself,
     check_goes_on_where_it_was,
+    check_tells_the_loss_how_far_it_is,
+    check_asks_for_the_scores_that_it_announced,
+    check_knows_what_its_artificial_features_are_made_of,
 )

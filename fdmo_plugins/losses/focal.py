@@ -19,6 +19,22 @@ class FocalLossConfig(ComponentConfig):
     gamma: float = Field(default=2.0, ge=0, description="Focusing exponent; 0 gives cross-entropy.")
 
 
+def focal_terms(logits: Tensor, labels: Tensor, gamma: float) -> Tensor:
+    """Return each sample's focal loss, in float32; 0 for gamma gives its cross-entropy.
+
+    Args:
+        logits: Shape ``(B, C)``.
+        labels: Shape ``(B,)``, int64.
+        gamma: Focusing exponent.
+
+    Returns:
+        Shape ``(B,)``, float32.
+    """
+    cross_entropy = F.cross_entropy(logits.float(), labels, reduction="none")  # -log p_t
+    doubt = -torch.expm1(-cross_entropy)  # 1 - p_t
+    return doubt.clamp(min=SMALLEST) ** gamma * cross_entropy
+
+
 class FocalLoss(Loss):
     """Cross-entropy scaled down where the true class is likely, in float32.
 
@@ -35,6 +51,4 @@ class FocalLoss(Loss):
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the mean focal loss; shapes as in :meth:`Loss.forward`."""
-        cross_entropy = F.cross_entropy(logits.float(), labels, reduction="none")  # (B,), -log p_t
-        doubt = -torch.expm1(-cross_entropy)  # (B,), 1 - p_t
-        return (doubt.clamp(min=SMALLEST) ** self.config.gamma * cross_entropy).mean()
+        return focal_terms(logits, labels, self.config.gamma).mean()

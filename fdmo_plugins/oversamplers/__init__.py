@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from fdmo_core import FeatureGenerator, hookimpl
+from fdmo_plugins.oversamplers.m2m import M2m
 from fdmo_plugins.oversamplers.random_copies import RandomCopies
 
 
@@ -10,3 +11,4 @@ from fdmo_plugins.oversamplers.random_copies import RandomCopies
 def register_generators(register: Callable[[type[FeatureGenerator]], None]) -> None:
     """Supply the generators."""
     register(RandomCopies)
+    register(M2m)

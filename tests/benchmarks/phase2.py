@@ -14,10 +14,17 @@ import torch
 from measure import Benchmark, extra_mebibytes, in_own_process, seconds_in_turn
 from torch import Tensor
 
-from fdmo_core import ArtificialFeatures, DrawnFeatures, FeatureBatch, HeldOut, Phase2Parts
+from fdmo_core import (
+    ArtificialFeatures,
+    DrawnFeatures,
+    FeatureBatch,
+    FeatureGenerator,
+    HeldOut,
+    Phase2Parts,
+)
 from fdmo_core.classifier import LinearClassifier
 from fdmo_core.randomness import rng_for, seeded
-from fdmo_plugins.convexgan.generator import ConvexGan, ConvexGanConfig
+from fdmo_plugins.convexgan.generator import ConvexGan
 from fdmo_plugins.dictionaries.memory import MemoryDictionary, MemoryDictionaryConfig
 from fdmo_plugins.losses.cross_entropy import CrossEntropyLoss, CrossEntropyLossConfig
 from fdmo_plugins.rebalancers.adversarial import AdversarialConfig, AdversarialRebalancer
@@ -45,7 +52,7 @@ class GatheredConvexGan(ConvexGan):
         return ArtificialFeatures(torch.cat(parts, dim=1), weights)
 
 
-def make_rebalancer(generator: type[ConvexGan]) -> AdversarialRebalancer:
+def make_rebalancer(generator: type[FeatureGenerator]) -> AdversarialRebalancer:
     """Return a rebalancer of the paper's size on random features."""
     rng = rng_for(0, "benchmark")
     labels = torch.arange(NUM_CLASSES).repeat_interleave(ROWS_PER_CLASS)
@@ -61,7 +68,7 @@ def make_rebalancer(generator: type[ConvexGan]) -> AdversarialRebalancer:
         dictionary=dictionary,
         class_counts=counts,
         make_generator=lambda samples: generator(
-            ConvexGanConfig(),
+            generator.config_class(),
             num_classes=NUM_CLASSES,
             stream_dims=STREAM_DIMS,
             samples_per_class=samples,

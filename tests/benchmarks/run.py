@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import attention
 import loading
 import per_feature
 import phase2
@@ -14,6 +15,7 @@ from measure import Benchmark
 
 MODULES: dict[tuple[str, ...], Callable[[], list[Benchmark]]] = {
     ("phase2-step", "phase2-memory"): phase2.benchmarks,
+    ("attention-step",): attention.benchmarks,
     ("per-feature-time", "per-feature-memory"): per_feature.benchmarks,
     ("forward-shared", "phase1-shared", "phase1-cached", "cache-read"): prefix.benchmarks,
     ("loading",): loading.benchmarks,

@@ -18,7 +18,16 @@ VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {**SMALL, "deceive_majority": False, "discriminator_every": 1},
         {**SMALL, "artificial_streams": "texture"},
         {**SMALL, "artificial_streams": "shape"},
+        {**SMALL, "anchors": "fixed"},
+        {**SMALL, "anchors": "fixed", "weights": "per-feature"},
     ],
+    "attention": [
+        {**SMALL, "sketch_dim": 4, "key_dim": 4},
+        {**SMALL, "sketch_dim": 4, "key_dim": 4, "tie_streams": True},
+        {**SMALL, "sketch_dim": 4, "key_dim": 4, "artificial_streams": "shape"},
+    ],
+    "gamo": [{**SMALL}],
+    "m2m": [{}, {"min_probability": 0.0}],
 }
 
 

@@ -11,7 +11,9 @@ from fdmo_core.testing import Case, cases_for
 
 VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "focal": [{}, {"gamma": 0.0}, {"gamma": 0.5}],
-    "ldam": [{}, {"head": "linear"}],
+    "ldam": [{}, {"head": "linear"}, {"drw_start": 0.5}],
+    "class-balanced": [{}, {"beta": 0.0}, {"beta": 0.9999, "gamma": 2.0}],
+    "logit-adjusted": [{}, {"tau": 1.5}],
 }
 
 

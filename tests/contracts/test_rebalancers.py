@@ -15,6 +15,11 @@ VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"batch_size": 16, "artificial": False},
         {"epochs": 0},
     ],
+    "crt": [{"batch_size": 16}, {"restart": False, "sampling": "natural"}, {"epochs": 0}],
+    "lws": [{"batch_size": 16}],
+    "tau-norm": [{}, {"tau": 1.0}, {"fit_on": "out-of-fold", "criterion": "balanced-nll"}],
+    "logit-adjustment": [{}, {"tau": 1.0}, {"fit_on": "out-of-fold", "criterion": "balanced-nll"}],
+    "ncm": [{}, {"metric": "cosine"}],
 }
 
 

@@ -9,6 +9,7 @@ from fdmo_core.classifier import (
     LinearClassifier,
     classifier_for_loss,
     describe_classifier,
+    linear_classifier,
     make_classifier,
 )
 from fdmo_core.errors import PluginError
@@ -118,3 +119,17 @@ def test_a_classifier_that_could_not_be_built_again_is_refused() -> None:
         "CosineClassifier of fdmo_core.classifier, which a saved run can be built from. Fold what "
         "was learned into one of them."
     )
+
+
+def test_a_linear_classifier_of_given_weights_holds_copies_and_draws_nothing() -> None:
+    weight, bias = torch.randn(3, 5), torch.randn(3)
+    state = torch.get_rng_state()
+
+    classifier = linear_classifier(weight, bias)
+
+    assert torch.equal(torch.get_rng_state(), state)
+    features = torch.ones(2, 5)
+    assert torch.allclose(classifier(features), features @ weight.T + bias)
+    expected = classifier(features).clone()
+    weight.zero_()
+    assert torch.equal(classifier(features), expected)

@@ -6,8 +6,10 @@ import torch
 from fdmo_core import ConfigError
 from fdmo_core.imbalance import (
     GAMO_COUNTS,
+    class_balanced_weights,
     exponential_counts,
     generation_probabilities,
+    log_priors,
     majority_class,
     step_counts,
 )
@@ -83,3 +85,52 @@ def test_impossible_profiles_say_the_way_out(
         exponential_counts(largest, num_classes, ratio)
     with pytest.raises(ConfigError):
         step_counts(largest, num_classes, ratio)
+
+
+def test_log_priors_are_logarithms_of_shares() -> None:
+    shares = log_priors(torch.tensor([6, 3, 1])).exp()
+
+    assert torch.allclose(shares, torch.tensor([0.6, 0.3, 0.1]))
+
+
+def test_a_class_without_images_is_favoured_no_more_than_the_largest() -> None:
+    with_empty = log_priors(torch.tensor([6, 0, 3, 1]))
+
+    assert with_empty[1] == with_empty[0]
+    assert torch.equal(with_empty[[0, 2, 3]], log_priors(torch.tensor([6, 3, 1])))
+
+
+@pytest.mark.parametrize(
+    ("beta", "known"),
+    [
+        (0.999, [0.145, 0.165, 0.225, 0.270, 0.362, 0.482, 0.785, 1.495, 2.443, 3.629]),
+        (0.9999, [0.047, None, None, None, None, None, None, None, None, 3.847]),
+    ],
+)
+def test_class_balanced_weights_of_the_gamo_counts_are_the_known_ones(
+    beta: float, known: list[float | None]
+) -> None:
+    weights = class_balanced_weights(torch.tensor(GAMO_COUNTS), beta).tolist()
+
+    for weight, expected in zip(weights, known, strict=True):
+        assert expected is None or weight == pytest.approx(expected, abs=6e-4)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.99, 0.999999])
+def test_class_balanced_weights_match_the_formula_written_as_a_loop(beta: float) -> None:
+    counts = [4000, 70, 3, 1]
+
+    raw = [(1 - beta) / (1 - beta**count) for count in counts]
+    expected = [len(counts) * one / sum(raw) for one in raw]
+
+    weights = class_balanced_weights(torch.tensor(counts), beta)
+    assert weights.tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_class_without_images_has_a_finite_weight_and_changes_no_other() -> None:
+    with_empty = class_balanced_weights(torch.tensor([40, 0, 9, 2]), 0.99)
+
+    assert with_empty[1] == with_empty[3]
+    assert torch.equal(
+        with_empty[[0, 2, 3]], class_balanced_weights(torch.tensor([40, 9, 2]), 0.99)
+    )

@@ -408,3 +408,60 @@ def test_no_epoch_at_all_is_refused() -> None:
         match="epochs and shape_epochs are both 0; set at least one of them to 1",
     ):
         Phase1Config(shape_epochs=0, epochs=0)
+
+
+def test_a_prior_is_added_to_the_main_classifier_s_scores_alone(
+    tiny_run: MakeRun, batches: Batches
+) -> None:
+    model = build_model(tiny_run(), num_classes=12, num_landmarks=0).eval()
+    batch = first_batch(model, batches)
+    log_priors = class_log_priors(batch.labels, 12)
+    plain = losses(model, batch, is_shape_only=False)
+    adjusted = losses(model, batch, is_shape_only=False, prior_strength=1.5)
+
+    logits = model(batch.maps).logits.tolist()
+    expected = 0.0
+    for row, label in zip(logits, batch.labels.tolist(), strict=True):
+        scores = [
+            score + 1.5 * prior for score, prior in zip(row, log_priors.tolist(), strict=True)
+        ]
+        expected += math.log(sum(map(math.exp, scores))) - scores[label]
+    assert adjusted["main"].item() == pytest.approx(expected / len(logits), rel=1e-4)
+    assert torch.equal(plain["auxiliary"], adjusted["auxiliary"])
+
+
+def test_a_class_without_labels_has_the_prior_of_one() -> None:
+    priors = class_log_priors(torch.tensor([0, 0, 0, 2]), 3).exp()
+
+    assert priors.tolist() == pytest.approx([3 / 5, 1 / 5, 1 / 5])
+
+
+def test_phase_1_can_learn_from_some_images_alone(tiny_run: MakeRun, batches: Batches) -> None:
+    run = tiny_run(phase1={"shape_epochs": 0, "epochs": 1, "batch_size": 8})
+    seen: list[int] = []
+
+    class Recording(LiveMaps):
+        def training(self, steps: Any, **options: Any) -> Any:
+            seen.extend(row for step in steps for row in step.tolist())
+            return super().training(steps, **options)
+
+    state = started(run)
+    maps = Recording(batches, state.model, CPU, augmentation=AugmentationConfig())
+    rows = torch.tensor([3, 5, 20, 41, 60])
+    train_phase1(
+        state, maps, run.core.phase1, seed=0, compute=CPU, journal=Journal(), rows=rows, phase="x"
+    )
+
+    assert sorted(seen) == rows.tolist()
+
+
+def test_pulled_maps_change_what_is_learned(tiny_run: MakeRun, batches: Batches) -> None:
+    weights = []
+    for pull in (0.0, 0.6, 0.6):
+        run = tiny_run(phase1={"shape_epochs": 1, "epochs": 1, "batch_size": 32, "pull": pull})
+        state = started(run)
+        train(state, batches, run)
+        weights.append(snapshot(state.model))
+
+    assert differing(weights[0], weights[1])
+    assert not differing(weights[1], weights[2])

@@ -16,7 +16,9 @@ REGISTRY = Registry(load_plugins([convexgan, losses], installed=False))
 Dataset: Any = interfaces.Dataset  # mypy asks for concrete classes where type[...] is expected
 FeatureGenerator: Any = interfaces.FeatureGenerator
 Loss: Any = interfaces.Loss
-LOSSES = "cross-entropy, focal, ldam, squared-error"
+LOSSES = (
+    "balanced-softmax, class-balanced, cross-entropy, focal, ldam, logit-adjusted, squared-error"
+)
 
 
 def test_a_section_becomes_a_class_with_its_config() -> None:

@@ -101,7 +101,7 @@ class ChangesTheFeatures(ConvexGan):
 
 class HidesAnOptimizer(ConvexGan):
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
-        return {"network": self._network_optimizer}
+        return {"network": super().optimizers()["network"]}
 
 
 class LearnsNothing(ConvexGan):

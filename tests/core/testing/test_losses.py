@@ -53,6 +53,21 @@ class BreaksInHalfPrecision(CrossEntropyLoss):
         return super().forward(logits / (torch.finfo(logits.dtype).eps < 1e-6), labels)
 
 
+class StaysInHalfPrecision(CrossEntropyLoss):
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(logits, labels)
+
+
+class CountsItsSteps(CrossEntropyLoss):
+    steps = 0
+
+    def begin_step(self, share: float) -> None:
+        self.steps += 1
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return super().forward(logits / self.steps, labels)
+
+
 class PrefersClassNumbers(CrossEntropyLoss):
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(logits.float(), labels, reduction="none").mul(labels + 1.0).mean()
@@ -91,6 +106,8 @@ BROKEN: list[tuple[type[Any], Check, str]] = [
     (Flat, kit.check_raises_the_score_of_the_true_class, "Expected a negative one"),
     (Overflows, kit.check_survives_extreme_logits, "the loss is nan"),
     (BreaksInHalfPrecision, kit.check_scores_half_precision, "begin with logits.float"),
+    (StaysInHalfPrecision, kit.check_scores_half_precision, r"as torch.bfloat16, with"),
+    (CountsItsSteps, kit.check_depends_on_the_share_of_training_alone, "nothing came before"),
     (PrefersClassNumbers, kit.check_follows_a_permutation_of_the_classes, "renumbered alike"),
     (SumsUp, kit.check_is_a_mean_over_the_batch, "Expected the mean over the batch"),
     (WorksInPlace, kit.check_leaves_its_arguments_alone, "changes its logits or labels in place"),

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from fdmo_core import Phase2Parts
+from fdmo_core import ArtificialFeatures, Phase2Parts
+from fdmo_core.randomness import rng_for
 from fdmo_core.testing import Check, checks_for
 from fdmo_core.testing import rebalancers as kit
 from fdmo_plugins.rebalancers.adversarial import AdversarialConfig, AdversarialRebalancer
@@ -89,6 +90,42 @@ class CountsOutsideItsState(AdversarialRebalancer):
         return {}
 
 
+class SaysNothingToTheLoss(AdversarialRebalancer):
+    def step(self, index: int, rng: torch.Generator) -> Mapping[str, float]:
+        return super().step(0, rng)
+
+
+class TakesUnannouncedScores(AdversarialRebalancer):
+    def __init__(self, config: AdversarialConfig, *, parts: Phase2Parts) -> None:
+        super().__init__(config, parts=parts)
+        parts.held_out("out-of-fold")
+
+
+class AnnouncesInVain(AdversarialRebalancer):
+    @classmethod
+    def needs_out_of_fold(cls, config: AdversarialConfig) -> bool:
+        return True
+
+
+class KnowsNoRows(AdversarialRebalancer):
+    def make_artificial(self, labels: Tensor, rng: torch.Generator) -> ArtificialFeatures | None:
+        made = super().make_artificial(labels, rng)
+        return made and made._replace(rows=None)
+
+
+class NamesImagesForRows(AdversarialRebalancer):
+    def make_artificial(self, labels: Tensor, rng: torch.Generator) -> ArtificialFeatures | None:
+        made = super().make_artificial(labels, rng)
+        assert made is not None
+        assert made.rows is not None
+        return made._replace(rows=7 * made.rows + 3)
+
+
+class MakesWhatItLikes(AdversarialRebalancer):
+    def make_artificial(self, labels: Tensor, rng: torch.Generator) -> ArtificialFeatures | None:
+        return super().make_artificial(labels, rng_for(next(CALLS)))
+
+
 BROKEN: list[tuple[type[Any], Check, str]] = [
     (SpeaksInOneString, kit.check_is_built_from_its_parts, "notices is 'One class is small.'"),
     (HasNoEpoch, kit.check_is_built_from_its_parts, "steps_per_epoch is 0"),
@@ -101,6 +138,12 @@ BROKEN: list[tuple[type[Any], Check, str]] = [
     (HidesItsOptimizer, kit.check_everything_trainable_learns, "holds main_classifier.weight"),
     (LearnsNothing, kit.check_everything_trainable_learns, "4 steps do not change main_classif"),
     (GoesOnFromTheRunBefore, kit.check_repeats_itself, "differ in main_classifier.bias"),
+    (SaysNothingToTheLoss, kit.check_tells_the_loss_how_far_it_is, r"with \[0.0\]. Expected one"),
+    (TakesUnannouncedScores, kit.check_asks_for_the_scores_that_it_announced, "is False, and"),
+    (AnnouncesInVain, kit.check_asks_for_the_scores_that_it_announced, "is True, and"),
+    (KnowsNoRows, kit.check_knows_what_its_artificial_features_are_made_of, "and no rows"),
+    (NamesImagesForRows, kit.check_knows_what_its_artificial_features_are_made_of, "which has 41"),
+    (MakesWhatItLikes, kit.check_knows_what_its_artificial_features_are_made_of, "other features"),
     (CountsOutsideItsState, kit.check_goes_on_where_it_was, r"otherwise \(main_classifier.bias\)"),
 ]
 

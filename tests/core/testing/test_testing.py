@@ -34,9 +34,12 @@ def test_cases_are_each_component_with_each_check_and_each_set_of_options() -> N
 
     names = [case.component.name for case in cases]
     assert {name: names.count(name) // len(checks_for("loss")) for name in names} == {
+        "balanced-softmax": 1,
+        "class-balanced": 1,
         "cross-entropy": 1,
         "focal": 2,
         "ldam": 1,
+        "logit-adjusted": 1,
         "squared-error": 1,
     }
 

@@ -306,3 +306,41 @@ def test_the_network_is_in_evaluation_mode_outside_its_update() -> None:
     gan.update(game(gan, 0))
 
     assert not any(module.training for module in gan.modules())
+
+
+def anchored(seed: int = 0) -> ConvexGan:
+    gan = generator(anchors="fixed")
+    torch.manual_seed(seed)
+    gan.fit(toy_dictionary(SIZES).store, nn.Identity())
+    return gan
+
+
+def test_fixed_anchors_are_mixed_whatever_is_drawn() -> None:
+    gan, dictionary = anchored(), toy_dictionary(SIZES)
+    sets = [
+        dictionary.draw(LABELS, samples_per_class=SAMPLES, rng=rng_for(seed)) for seed in (4, 5)
+    ]
+
+    first, second = (gan(LABELS, one, rng_for(1)) for one in sets)
+
+    assert torch.equal(first.features, second.features)
+    assert torch.equal(first.rows, second.rows)
+
+
+def test_features_of_fixed_anchors_are_their_rows_under_their_weights() -> None:
+    features, weights, rows = made(anchored())
+
+    assert weights is not None
+    assert rows is not None
+    store, labels = toy_dictionary(SIZES).store
+    for sample, label in enumerate(LABELS.tolist()):
+        expected = torch.zeros(sum(STREAM_DIMS))
+        for s, row in enumerate(rows[sample].tolist()):
+            assert labels[row] == label
+            expected[: STREAM_DIMS[0]] += weights[sample, 0, s] * store[row, : STREAM_DIMS[0]]
+            expected[STREAM_DIMS[0] :] += weights[sample, 1, s] * store[row, STREAM_DIMS[0] :]
+        assert torch.allclose(features[sample], expected, atol=1e-5)
+
+
+def test_drawn_anchors_name_no_rows_of_their_own() -> None:
+    assert made(generator()).rows is None

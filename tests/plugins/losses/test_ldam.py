@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from fdmo_plugins.losses.ldam import LdamLoss, LdamLossConfig, class_margins
 
@@ -97,3 +98,38 @@ def test_stays_finite_at_extreme_logits(label: int) -> None:
 
     assert value.isfinite()
     assert gradient.isfinite().all()
+
+
+def weighted(share: float) -> Tensor:
+    loss = LdamLoss(LdamLossConfig(drw_start=0.75, drw_beta=0.9), class_counts=COUNTS)
+    loss.begin_step(share)
+    value: Tensor = loss(30 * COSINES, LABELS)
+    return value
+
+
+def test_before_its_share_of_the_training_no_class_is_weighted() -> None:
+    plain = LdamLoss(LdamLossConfig(), class_counts=COUNTS)
+
+    assert torch.equal(weighted(0.74), plain(30 * COSINES, LABELS))
+
+
+def test_from_its_share_on_the_loss_matches_the_weighted_formula_written_as_a_loop() -> None:
+    raw = [(1 - 0.9) / (1 - 0.9**count) for count in COUNTS.tolist()]
+
+    expected = 0.0
+    for row, label in zip(COSINES.tolist(), LABELS.tolist(), strict=True):
+        margin = 0.5 * (2 / COUNTS[label].item()) ** 0.25
+        scores = [30 * (cosine - margin * (j == label)) for j, cosine in enumerate(row)]
+        probability = math.exp(scores[label]) / sum(math.exp(score) for score in scores)
+        expected -= 3 * raw[label] / sum(raw) * math.log(probability) / len(LABELS)
+
+    assert weighted(0.75).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_start_of_1_never_weighs() -> None:
+    loss = LdamLoss(LdamLossConfig(), class_counts=COUNTS)
+    before = loss(30 * COSINES, LABELS)
+
+    loss.begin_step(0.999999)
+
+    assert torch.equal(loss(30 * COSINES, LABELS), before)

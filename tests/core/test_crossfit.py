@@ -1,0 +1,193 @@
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from fdmo_core.compute import Compute
+from fdmo_core.config import Run
+from fdmo_core.crossfit import OutOfFold, cross_fit
+from fdmo_core.engine import check_run, learn_features
+from fdmo_core.errors import RunFolderError
+from fdmo_core.folds import assign_folds
+from fdmo_core.interfaces import FeatureDictionary
+from fdmo_core.journal import Journal, Progress
+from fdmo_core.map_building import open_maps
+from fdmo_core.maps import Maps
+from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.model_building import initial_model
+from fdmo_core.phase1 import start_phase1, train_phase1
+from fdmo_core.randomness import rng_for
+from fdmo_core.recorder import Recorder
+from fdmo_core.samples import Splits
+
+MakeRun = Callable[..., Run]
+CPU = Compute(torch.device("cpu"))
+FOLDS = 2
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A run after phase 1, with the scores of its folds."""
+
+    run: Run
+    maps: Maps
+    model: TwoStreamClassifier
+    dictionary: FeatureDictionary
+    recorder: Recorder
+    found: OutOfFold
+
+    def again(self, recorder: Recorder, **options: Any) -> OutOfFold:
+        defaults: dict[str, Any] = {"compute": CPU, "journal": Journal()}
+        return cross_fit(
+            self.run, self.maps, self.model, self.dictionary, recorder, **(defaults | options)
+        )
+
+
+def make_folder(folder: Path) -> Path:
+    for part in ("checkpoints", "dictionary"):
+        (folder / part).mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def learned(
+    tiny_run: MakeRun, tiny_splits: Splits, tmp_path_factory: pytest.TempPathFactory
+) -> Learned:
+    run = tiny_run(crossfit={"folds": FOLDS}, dictionary={"name": "memory", "max_per_class": 5})
+    recorder = Recorder(
+        make_folder(tmp_path_factory.mktemp("crossfit") / "run"), run, tiny_splits, CPU
+    )
+    recorder.begin("fdmo train")
+    model = check_run(run, tiny_splits)
+    maps = open_maps(run, tiny_splits, model, compute=CPU, journal=Journal())["train"]
+    dictionary = learn_features(run, maps, model, recorder, compute=CPU, journal=Journal())
+    found = cross_fit(run, maps, model, dictionary, recorder, compute=CPU, journal=Journal())
+    return Learned(run, maps, model, dictionary, recorder, found)
+
+
+def test_each_image_is_scored_by_the_model_that_never_saw_it(learned: Learned) -> None:
+    run, maps = learned.run, learned.maps
+    folds = assign_folds(maps.labels, FOLDS, rng_for(run.core.seed, "folds"))
+    model = initial_model(run, num_classes=12, num_landmarks=8)
+    state = start_phase1(model, run.core.phase1, CPU)
+    train_phase1(
+        state,
+        maps,
+        run.core.phase1,
+        seed=run.core.seed,
+        compute=CPU,
+        journal=Journal(),
+        rows=torch.nonzero(folds != 1).flatten(),
+    )
+    (batch,) = maps.in_order(len(maps))
+    with torch.no_grad():
+        logits = model.main_classifier(model.eval().extract(batch.maps))
+
+    torch.testing.assert_close(learned.found.logits[folds == 1], logits[folds == 1])
+    assert not torch.allclose(learned.found.logits[folds == 0], logits[folds == 0])
+
+
+def test_features_are_there_for_the_rows_of_the_dictionary_in_its_order(learned: Learned) -> None:
+    found, store = learned.found, learned.dictionary.store
+
+    held = found.held_out()
+    assert torch.equal(found.sources, learned.dictionary.sources)
+    assert torch.equal(held.labels, store.labels)
+    assert held.features.shape == store.features.shape
+    assert torch.equal(held.logits, found.logits[learned.dictionary.sources])
+
+
+def test_mapped_features_are_near_those_of_phase_1_but_not_the_same(learned: Learned) -> None:
+    own, real = learned.found.features, learned.dictionary.store.features
+
+    distance = (own - real).square().mean()
+    assert 0 < distance < (real - real.mean(dim=0)).square().mean()
+    assert own.min() >= 0
+
+
+def test_the_rows_build_a_dictionary_of_the_same_images(learned: Learned) -> None:
+    parts = list(learned.found.rows(part_size=7))
+
+    assert max(len(part.labels) for part in parts) == 7
+    assert torch.equal(torch.cat([part.sources for part in parts]), learned.dictionary.sources)
+    assert torch.equal(torch.cat([part.features for part in parts]), learned.found.features)
+
+
+def test_a_fold_that_is_done_is_not_trained_again(learned: Learned) -> None:
+    shown: list[Progress] = []
+
+    again = learned.again(learned.recorder, journal=Journal(show=shown.append))
+
+    assert not shown
+    assert torch.equal(again.logits, learned.found.logits)
+
+
+def test_an_interrupted_fold_goes_on_to_the_same_bits(learned: Learned, tmp_path: Path) -> None:
+    def interrupt(progress: Progress) -> None:
+        if progress.phase == "fold-1" and progress.done == progress.total:
+            raise KeyboardInterrupt
+
+    recorder = replace(learned.recorder, folder=make_folder(tmp_path / "run"))
+    with pytest.raises(KeyboardInterrupt):
+        learned.again(recorder, journal=Journal(show=interrupt))
+    assert (recorder.folder / "crossfit" / "fold-0.safetensors").exists()
+    assert not (recorder.folder / "crossfit" / "fold-1.safetensors").exists()
+    shown: list[Progress] = []
+    again = learned.again(recorder, journal=Journal(show=shown.append))
+
+    assert {one.phase for one in shown} == {"fold-1"}
+    assert shown[0].done > 1  # from the checkpoint of the first epoch
+    assert torch.equal(again.logits, learned.found.logits)
+    assert torch.equal(again.features, learned.found.features)
+
+
+def test_a_lender_s_folds_are_used(learned: Learned, tmp_path: Path) -> None:
+    borrower = replace(learned.recorder, folder=make_folder(tmp_path / "run"))
+
+    again = learned.again(borrower, lender=learned.recorder.folder)
+
+    assert not (borrower.folder / "crossfit").exists()
+    assert torch.equal(again.logits, learned.found.logits)
+
+
+@pytest.mark.parametrize("damage", ["cut", "other images", "missing"])
+def test_damaged_scores_are_refused(learned: Learned, tmp_path: Path, damage: str) -> None:
+    recorder = replace(learned.recorder, folder=make_folder(tmp_path / "run"))
+    folder = recorder.folder / "crossfit"
+    folder.mkdir()
+    for fold in range(FOLDS):
+        name = f"fold-{fold}.safetensors"
+        content = load_file(learned.recorder.folder / "crossfit" / name)
+        if damage == "other images":
+            content["rows"] = content["rows"] + 1
+        if damage == "missing":
+            content["kept_rows"], content["features"] = (
+                content[key][1:].clone() for key in ("kept_rows", "features")
+            )
+        save_file(content, folder / name)
+    if damage == "cut":
+        file = folder / "fold-1.safetensors"
+        file.write_bytes(file.read_bytes()[:-9])
+
+    with pytest.raises(RunFolderError, match=r"cannot be used: .* Remove the folder"):
+        learned.again(recorder)
+
+
+def test_other_frozen_weights_than_phase_1_s_are_refused(
+    learned: Learned,
+    tiny_run: MakeRun,
+    tiny_splits: Splits,
+    share: Callable[[TwoStreamClassifier], TwoStreamClassifier],
+    tmp_path: Path,
+) -> None:
+    frozen = {"name": "small-vgg", "channels": [4, 8], "freeze_stages": 1}
+    run = tiny_run(texture_stream=frozen, shape_stream=frozen, crossfit={"folds": FOLDS})
+    model = share(check_run(run, tiny_splits))
+    recorder = replace(learned.recorder, folder=make_folder(tmp_path / "run"))
+
+    with pytest.raises(RunFolderError, match="not those that phase 1 began with"):
+        replace(learned, run=run, model=model).again(recorder)
