@@ -3,42 +3,34 @@
 import torch
 from torch import Tensor
 
+from fdmo_core.imbalance import log_priors
+from fdmo_core.strength import best_strength
+
 FOLDS = 5
-STRENGTHS = tuple(0.1 * step for step in range(31))  # 0 to 3; 1 is the theory's
-
-
-def adjusted_logits(logits: Tensor, class_counts: Tensor, strength: float) -> Tensor:
-    """Return ``logits - strength * log prior``; a class without a training image gets -inf.
-
-    Source: Menon et al. 2021, post-hoc logit adjustment.
-
-    Args:
-        logits: Shape ``(N, C)``.
-        class_counts: Training images per class. Shape ``(C,)``, int64.
-        strength: tau.
-
-    Returns:
-        Shape ``(N, C)``, float64.
-    """
-    counts = class_counts.double()
-    lowered = logits.double() - strength * (counts / counts.sum()).log()
-    return lowered.masked_fill(counts == 0, -torch.inf)
+STRENGTHS = tuple(round(-1 + 0.05 * step, 2) for step in range(81))  # as 'logit-adjustment' has it
 
 
 def choose_strength(logits: Tensor, labels: Tensor, class_counts: Tensor) -> float:
-    """Return the strength with the largest mean recall over the classes, of several the smallest.
+    """Return the tau of ``logits - tau * log prior`` with the largest mean recall of the classes.
+
+    Of several the one nearest to 1, where theory puts it.
+
+    Source: Menon et al. 2021, post-hoc logit adjustment.
 
     Args:
         logits: Shape ``(N, C)``.
         labels: Shape ``(N,)``, int64, of at least one row.
         class_counts: Training images per class. Shape ``(C,)``, int64.
     """
-    weights = 1 / labels.bincount(minlength=len(class_counts)).double()[labels]  # (N,)
-    right = [
-        (adjusted_logits(logits, class_counts, one).argmax(dim=1) == labels).double() @ weights
-        for one in STRENGTHS
-    ]
-    return STRENGTHS[int(torch.stack(right).argmax())]
+    prior = log_priors(class_counts)
+    return best_strength(
+        STRENGTHS,
+        lambda strength: logits - strength * prior,
+        labels,
+        criterion="acsa",
+        num_classes=len(class_counts),
+        nearest_to=1.0,
+    ).value
 
 
 def cross_validated_predictions(
@@ -58,13 +50,13 @@ def cross_validated_predictions(
     Returns:
         Shape ``(N,)``, int64.
     """
-    folds = deal_folds(labels, rng)
+    folds, prior = deal_folds(labels, rng), log_priors(class_counts)
     predicted = logits.argmax(dim=1)
     for fold in folds.unique().tolist():
         own, others = folds == fold, folds != fold
         if others.any():
             strength = choose_strength(logits[others], labels[others], class_counts)
-            predicted[own] = adjusted_logits(logits[own], class_counts, strength).argmax(dim=1)
+            predicted[own] = (logits[own] - strength * prior).argmax(dim=1)
     return predicted
 
 

@@ -123,7 +123,7 @@ def _separation_sentences(class_names: Sequence[str], separability: Separability
         f"and {100 * means[1]:.0f} % on validation (means over classes), most so in class "
         f"'{class_names[worst]}', {100 * float(training[worst]):.0f} % and "
         f"{100 * float(held_out[worst]):.0f} %. Whatever is trained on such features meets an "
-        f"easier problem than new images are; cross-fitted ones (crossfit.dictionary = true) are "
+        f"easier problem than new images are. Rebalancer 'crossfit' trains on features that are "
         f"not over-separated."
     ]
 

@@ -94,9 +94,7 @@ def try_remedies(
         rng = np.random.default_rng(derive_seed(seed, "diagnosis", "bootstrap"))
         return measure_gain(first, second, labels, rng=rng)
 
-    correction = (
-        f"rebalancer.name = 'logit-adjustment' (the strength chosen here is {strength:.1f})"
-    )
+    correction = f"rebalancer.name = 'logit-adjustment' (its tau was {strength:g} here)"
     remedies = [Remedy(PRIOR_CORRECTION, correction, gain(before, corrected), None)]
     for name, run in runs.items():
         rebalancer = rebalance(run, space, device=device, journal=journal)

@@ -1,14 +1,11 @@
 """Logit adjustment with a strength of its own choice."""
 
-import math
-
 import pytest
 import torch
 from torch import Tensor
 
 from fdmo_core.diagnosis.prior_correction import (
     STRENGTHS,
-    adjusted_logits,
     choose_strength,
     cross_validated_predictions,
     deal_folds,
@@ -29,37 +26,19 @@ def acsa(predicted: Tensor, labels: Tensor) -> float:
     return sum((predicted[labels == one] == one).double().mean().item() for one in range(3)) / 3
 
 
-def test_the_logarithm_of_the_prior_is_taken_off() -> None:
-    found = adjusted_logits(torch.tensor([[1.0, 2.0, 3.0]]), COUNTS, 0.5)
-
-    expected = [
-        score - 0.5 * math.log(count / 1000)
-        for score, count in zip((1, 2, 3), (900, 90, 10), strict=True)
-    ]
-    assert found[0].tolist() == pytest.approx(expected)
-
-
-def test_a_class_without_training_images_is_never_predicted() -> None:
-    found = adjusted_logits(torch.tensor([[1.0, 2.0, 99.0]]), torch.tensor([5, 5, 0]), 1.0)
-
-    assert found.argmax(dim=1).tolist() == [1]
-    assert adjusted_logits(found, torch.tensor([5, 5, 0]), 0.0).argmax(dim=1).tolist() == [1]
-
-
 def test_the_strength_has_the_largest_mean_recall() -> None:
     logits, labels = biased(300)
 
     found = choose_strength(logits, labels, COUNTS)
 
-    reached = [acsa(adjusted_logits(logits, COUNTS, one).argmax(1), labels) for one in STRENGTHS]
+    prior = (COUNTS / 1000).log()
+    reached = [acsa((logits - one * prior).argmax(dim=1), labels) for one in STRENGTHS]
     assert reached[STRENGTHS.index(found)] == pytest.approx(max(reached))
     assert found == pytest.approx(1, abs=0.4)
 
 
-def test_of_equally_good_strengths_it_is_the_smallest() -> None:
-    logits = torch.tensor([[9.0, 0.0, 0.0], [0.0, 9.0, 0.0], [0.0, 0.0, 99.0]])
-
-    assert choose_strength(logits, torch.arange(3), COUNTS) == 0
+def test_of_equally_good_strengths_it_is_the_one_nearest_to_1() -> None:
+    assert choose_strength(99 * torch.eye(3), torch.arange(3), COUNTS) == 1
 
 
 def test_each_row_is_predicted_by_a_strength_that_others_chose() -> None:

@@ -56,9 +56,7 @@ def test_prior_correction_comes_first_and_says_its_strength(remedies: list[Remed
         "oversampling",
     ]
     assert remedies[0].over_correction is None
-    assert "rebalancer.name = 'logit-adjustment' (the strength chosen here is " in (
-        remedies[0].choice
-    )
+    assert "rebalancer.name = 'logit-adjustment' (its tau was " in (remedies[0].choice)
     assert remedies[2].choice == "generator.name = 'convexgan' and loss.name = 'cross-entropy'"
 
 
