@@ -21,8 +21,10 @@ def test_every_package_is_tested() -> None:
 def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the package and what it needs beside fdmo; the environment stays as it is."""
     folder: Path = tmp_path_factory.mktemp("site") / request.param
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder]
-    subprocess.run([*command, *REQUIREMENTS[request.param], EXAMPLES / request.param], check=True)
+    options = ["--quiet", "--no-deps", "--target", str(folder), str(EXAMPLES / request.param)]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", *options, *REQUIREMENTS[request.param]], check=True
+    )
     return folder
 
 

@@ -19,9 +19,9 @@ from fdmo_core import (
 )
 from fdmo_core.combination import convex_combination
 from fdmo_core.settings import AdamBetas
+from fdmo_plugins.convexgan.descent import descend, make_adam
 from fdmo_plugins.convexgan.discriminator import Discriminator
 from fdmo_plugins.convexgan.objectives import deception_objective, realism_objective
-from fdmo_plugins.convexgan.players import descend
 
 
 class GamoNetwork(nn.Module):
@@ -147,20 +147,18 @@ class Gamo(FeatureGenerator):
     def fit(self, real: LabelledFeatures, classifier: nn.Module) -> None:
         """Make a layer for each class; see :meth:`FeatureGenerator.fit`."""
         self._store = real.features
-        rows = [torch.nonzero(real.labels == label).flatten() for label in range(self.num_classes)]
-        self._rows = rows
+        self._rows = [
+            torch.nonzero(real.labels == label).flatten() for label in range(self.num_classes)
+        ]
         self.network = GamoNetwork(
             noise_dim=self.config.noise_dim,
             num_classes=self.num_classes,
             hidden=self.config.hidden,
-            sizes={label: len(own) for label, own in enumerate(rows) if len(own) > 1},
+            sizes={label: len(own) for label, own in enumerate(self._rows) if len(own) > 1},
         ).to(real.features.device)
-        self._network_optimizer = self._adam(self.network)
-        self._discriminator_optimizer = self._adam(self.discriminator)
-
-    def _adam(self, module: nn.Module) -> torch.optim.Adam:
-        return torch.optim.Adam(
-            module.parameters(), lr=self.config.learning_rate, betas=self.config.betas, fused=True
+        self._network_optimizer, self._discriminator_optimizer = (
+            make_adam(one, learning_rate=self.config.learning_rate, betas=self.config.betas)
+            for one in (self.network, self.discriminator)
         )
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:

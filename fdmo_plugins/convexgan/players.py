@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fdmo_core import ArtificialFeatures, ComponentConfig, DrawnFeatures, Game
 from fdmo_core.imbalance import majority_class
 from fdmo_core.settings import AdamBetas
+from fdmo_plugins.convexgan.descent import descend, make_adam
 from fdmo_plugins.convexgan.discriminator import Discriminator
 from fdmo_plugins.convexgan.objectives import (
     deception_objective,
@@ -69,12 +70,9 @@ class Players:
         self.config = config
         self._network = network
         self._discriminator = discriminator
-        self._network_optimizer = self._adam(network)
-        self._discriminator_optimizer = self._adam(discriminator)
-
-    def _adam(self, module: nn.Module) -> torch.optim.Adam:
-        return torch.optim.Adam(
-            module.parameters(), lr=self.config.learning_rate, betas=self.config.betas, fused=True
+        self._network_optimizer, self._discriminator_optimizer = (
+            make_adam(module, learning_rate=config.learning_rate, betas=config.betas)
+            for module in (network, discriminator)
         )
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
@@ -130,23 +128,3 @@ def make_discriminator(
         hidden=config.discriminator_hidden,
         is_probability=config.discriminator_output == "probability",
     )
-
-
-def descend(
-    objective: Tensor, parameters: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer
-) -> float:
-    """Do one step on the objective for some of an optimizer's parameters; return its value.
-
-    Whatever else the objective depends on, an opponent or the classifier, gets no gradient.
-
-    Args:
-        objective: Shape ``()``.
-        parameters: What it depends on and what shall learn; all others of the optimizer stay.
-        optimizer: Holds the parameters.
-    """
-    optimizer.zero_grad()
-    slopes = torch.autograd.grad(objective, parameters)
-    for parameter, slope in zip(parameters, slopes, strict=True):
-        parameter.grad = slope
-    optimizer.step()
-    return objective.item()

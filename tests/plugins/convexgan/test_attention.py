@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from fdmo_core.classifier import LinearClassifier
 from fdmo_core.randomness import rng_for
 from fdmo_core.testing.toys import STREAM_DIMS, toy_dictionary
 from fdmo_plugins.convexgan.attention import AttentionGan, AttentionGanConfig
-from fdmo_plugins.convexgan.generator import ConvexGan
+from fdmo_plugins.convexgan.generator import ConvexGan, ConvexGanConfig
 
 SIZES, SAMPLES = (20, 9, 3), 5
 LABELS = torch.tensor([1, 2, 2, 1, 1, 2])
@@ -176,7 +177,7 @@ def deceiving_share(gan: AttentionGan | ConvexGan) -> float:
             artificial=shown,
             classifier=classifier,
             class_counts=torch.tensor([90, 40, 9]),
-            draw=lambda step=step: draw(step),  # type: ignore[misc]
+            draw=partial(draw, step),
             rng=rng_for(9, step),
         )
         gan.update(game)
@@ -185,7 +186,7 @@ def deceiving_share(gan: AttentionGan | ConvexGan) -> float:
     return (torch.cat(firsts).mean().item() + 1) / 2
 
 
-LEARNING = {"adversarial_weight": 0.0, "learning_rate": 0.03}
+LEARNING: dict[str, Any] = {"adversarial_weight": 0.0, "learning_rate": 0.03}
 
 
 def test_it_learns_which_features_to_mix() -> None:
@@ -197,7 +198,7 @@ def test_a_blind_generator_can_learn_that_only_of_fixed_features(
     anchors: str, least: float, most: float
 ) -> None:
     torch.manual_seed(0)
-    config = ConvexGan.config_class.model_validate(SMALL | LEARNING | {"anchors": anchors})
-    gan = ConvexGan(config, num_classes=3, stream_dims=STREAM_DIMS, samples_per_class=SAMPLES)  # type: ignore[arg-type]
+    config = ConvexGanConfig.model_validate(SMALL | LEARNING | {"anchors": anchors})
+    gan = ConvexGan(config, num_classes=3, stream_dims=STREAM_DIMS, samples_per_class=SAMPLES)
 
     assert least < deceiving_share(gan) < most

@@ -22,14 +22,14 @@ def classifier() -> LinearClassifier:
     return LinearClassifier(sum(STREAM_DIMS), 3)
 
 
-def generator(real: LabelledFeatures | None = None, **options: Any) -> M2m:
+def generator(**options: Any) -> M2m:
     built = M2m(
         M2mConfig.model_validate(options),
         num_classes=3,
         stream_dims=STREAM_DIMS,
         samples_per_class=5,
     )
-    built.fit(real or toy_dictionary(SIZES).store, classifier())
+    built.fit(toy_dictionary(SIZES).store, classifier())
     return built
 
 
