@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         Phase2Parts,
         Rebalancer,
     )
-    from fdmo_core.samples import Sample, Split, Splits, Visibility
+    from fdmo_core.samples import NO_IMAGE, Sample, Split, Splits, Visibility
 
 _HOME_OF = {
     "ConfigError": "fdmo_core.errors",
@@ -58,6 +58,7 @@ _HOME_OF = {
     "Loss": "fdmo_core.interfaces",
     "Phase2Parts": "fdmo_core.interfaces",
     "Rebalancer": "fdmo_core.interfaces",
+    "NO_IMAGE": "fdmo_core.samples",
     "Sample": "fdmo_core.samples",
     "Split": "fdmo_core.samples",
     "Splits": "fdmo_core.samples",
@@ -66,6 +67,7 @@ _HOME_OF = {
 
 __all__ = [
     "HEATMAP_SIZE",
+    "NO_IMAGE",
     "ArtificialFeatures",
     "ComponentConfig",
     "ConfigError",

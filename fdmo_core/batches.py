@@ -1,4 +1,4 @@
-"""From a split to batches of prepared images, in an order that the caller gives."""
+"""From a split to batches of prepared images or features, in an order that the caller gives."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Batch(NamedTuple):
     """Prepared images with what is known about them.
 
     Attributes:
-        images: RGB. Shape ``(B, 3, H, W)``, uint8.
+        images: RGB. Shape ``(B, 3, H, W)``, uint8; or features, shape ``(B, F)``, float32.
         landmarks: x, y in pixels and a Visibility. Shape ``(B, K, 3)``, float32.
         labels: Shape ``(B,)``, int64.
         rows: Index in the split. Shape ``(B,)``, int64.
@@ -51,8 +51,8 @@ class Batch(NamedTuple):
 
 
 def scale_pixels(images: Tensor) -> Tensor:
-    """Return uint8 images as float32 in [0, 1], as extractors take them."""
-    return images.float() / 255
+    """Return uint8 images as float32 in [0, 1], as extractors take them; features as they are."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
 class _Prepared:
@@ -88,6 +88,7 @@ class Batches:
         image_size: Side of the square network input, in pixels.
         config: Workers and memory.
         pin_memory: Put batches where a GPU can fetch them while it computes.
+        feature_dim: F of a split of features; 0 for images.
     """
 
     def __init__(
@@ -97,12 +98,18 @@ class Batches:
         image_size: int,
         config: LoadingConfig,
         pin_memory: bool = False,
+        feature_dim: int = 0,
     ) -> None:
         self.labels = torch.from_numpy(split.labels)
         self._prepared = _Prepared(split, image_size)
         self._config = config
         self._pin_memory = pin_memory
-        needed = len(split.labels) * 3 * image_size**2
+        self._item = (
+            torch.empty(feature_dim, device="meta")
+            if feature_dim
+            else torch.empty(3, image_size, image_size, dtype=torch.uint8, device="meta")
+        )
+        needed = len(split.labels) * self._item.nbytes
         self._fits = needed <= config.memory_mib * 2**20
         self._kept: _Kept | None = None
 
@@ -145,8 +152,7 @@ class Batches:
         """
         if self._kept is not None:
             return
-        size = self._prepared.image_size
-        images = torch.empty(len(self), 3, size, size, dtype=torch.uint8)
+        images = torch.empty(len(self), *self._item.shape, dtype=self._item.dtype)
         landmarks, done = [], 0
         for part in self._read(torch.arange(len(self)).split(READ_BATCH)):
             images[done : done + len(part.images)] = part.images

@@ -22,8 +22,8 @@ from fdmo_core.folds import RidgeMap, assign_folds
 from fdmo_core.interfaces import FeatureBatch, FeatureDictionary, HeldOut
 from fdmo_core.journal import Journal
 from fdmo_core.maps import Maps
-from fdmo_core.model import TwoStreamClassifier
-from fdmo_core.model_building import initial_model
+from fdmo_core.model_building import network_like
+from fdmo_core.network import Network
 from fdmo_core.phase1 import start_phase1, train_phase1
 from fdmo_core.phase2 import EXTRACT_BATCH
 from fdmo_core.prefix import digest_stages
@@ -64,7 +64,7 @@ class OutOfFold:
 def cross_fit(
     run: Run,
     maps: Maps,
-    model: TwoStreamClassifier,
+    model: Network,
     dictionary: FeatureDictionary,
     recorder: Recorder,
     *,
@@ -131,14 +131,14 @@ def _has_folds(lender: Path, run: Run) -> bool:
 def train_fold(
     run: Run,
     maps: Maps,
-    model: TwoStreamClassifier,
+    model: Network,
     is_learned: Tensor,
     recorder: Recorder,
     *,
     phase: str,
     compute: Compute,
     journal: Journal,
-) -> TwoStreamClassifier:
+) -> Network:
     """Return a network like phase 1's, trained on a part of the images.
 
     Args:
@@ -154,8 +154,7 @@ def train_fold(
     Raises:
         RunFolderError: The frozen weights are no longer those that the maps were made with.
     """
-    landmarks = 0 if model.landmark_head is None else model.landmark_head.num_landmarks
-    fold_model = initial_model(run, num_classes=model.num_classes, num_landmarks=landmarks)
+    fold_model = network_like(run, model)
     if digest_stages(fold_model.shared_stages) != digest_stages(model.shared_stages):
         raise RunFolderError(
             "The initial weights of the frozen prefix are not those that phase 1 began with. "
@@ -183,8 +182,8 @@ def train_fold(
 
 @torch.no_grad()
 def score_fold(
-    fold_model: TwoStreamClassifier,
-    model: TwoStreamClassifier,
+    fold_model: Network,
+    model: Network,
     maps: Maps,
     kept: Tensor,
     is_left_out: Tensor,

@@ -61,7 +61,7 @@ def open_data(run: Run) -> Splits:
 def open_batches(splits: Splits, image_size: int, config: LoadingConfig) -> dict[str, Batches]:
     """Return the batches of each split by name."""
     return {
-        name: Batches(split, image_size=image_size, config=config)
+        name: Batches(split, image_size=image_size, config=config, feature_dim=splits.feature_dim)
         for name, split in splits.named().items()
     }
 
@@ -99,7 +99,12 @@ def data_notices(splits: Splits, *, mirrors: bool) -> list[str]:
         notices.append(
             f"{len(splits.skipped)} file(s) or folder(s) were skipped; data.json says why."
         )
-    if not splits.landmark_names:
+    if splits.feature_dim:
+        notices.append(
+            "The data are features: phase 1 trains the main classifier alone. Settings of "
+            "extractors, landmark head, augmentation, cache and phase1.shape_epochs do not apply."
+        )
+    elif not splits.landmark_names:
         notices.append("The data set has no landmarks, so no landmark head is built.")
     elif mirrors and not splits.mirrored_landmarks:
         notices.append(
@@ -159,13 +164,31 @@ def align_classes(splits: Splits, class_names: tuple[str, ...]) -> Splits:
     )
 
 
+def require_input(splits: Splits, feature_dim: int) -> None:
+    """Raise a DataError if a network cannot take what the data hold.
+
+    Args:
+        splits: The data.
+        feature_dim: F of a network for features; 0 of one for images.
+    """
+    kinds = [
+        f"features of length {one}" if one else "images"
+        for one in (feature_dim, splits.feature_dim)
+    ]
+    if kinds[0] != kinds[1]:
+        raise DataError(
+            f"The data hold {kinds[1]}, and the network was trained on {kinds[0]}. Expected the "
+            f"same. Give the data that it was trained on, or others of that kind with --data."
+        )
+
+
 def some_images(splits: Splits, image_size: int) -> tuple[Tensor, str]:
-    """Return a few prepared images, evenly spread over a split, and the split's name.
+    """Return a few prepared images or features, spread over a split, and the split's name.
 
     They come from the validation split, or where that is empty from the test or training split.
 
     Returns:
-        Images ``(R, 3, S, S)``, uint8, R at most 21, and the name.
+        Images ``(R, 3, S, S)``, uint8, R at most 21, or features ``(R, F)``; and the name.
     """
     name = next(one for one in ("val", "test", "train") if len(splits.named()[one].labels))
     split = splits.named()[name]

@@ -121,7 +121,15 @@ def check_data(splits: Splits, *, workers: int, journal: Journal) -> DataReport:
         splits: The data set; each sample is read once.
         workers: Processes that read; 0 reads in this one.
         journal: Told how far it has come.
+
+    Raises:
+        DataError: The data are features.
     """
+    if splits.feature_dim:
+        raise DataError(
+            "The data are features. Expected images, of which each is read and looked at. Features "
+            "are checked whenever they are opened, so train on them."
+        )
     faults, leave_out = Faults(), dict[str, dict[str, None]]()
     add_class_faults(faults, splits)
     digests: dict[str, NDArray[np.uint8]] = {}

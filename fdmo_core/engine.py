@@ -19,9 +19,9 @@ from fdmo_core.journal import Journal
 from fdmo_core.map_building import open_maps
 from fdmo_core.maps import Maps
 from fdmo_core.metrics import MetricsConfig
-from fdmo_core.model import TwoStreamClassifier
-from fdmo_core.model_building import initial_model
-from fdmo_core.phase1 import require_shape_target, start_phase1, train_phase1
+from fdmo_core.model_building import initial_network
+from fdmo_core.network import Network
+from fdmo_core.phase1 import require_epochs, require_shape_target, start_phase1, train_phase1
 from fdmo_core.phase2 import (
     build_dictionary,
     empty_dictionary,
@@ -37,7 +37,7 @@ from fdmo_core.world import World
 def train(
     run: Run,
     splits: Splits,
-    model: TwoStreamClassifier,
+    model: Network,
     recorder: Recorder,
     *,
     compute: Compute,
@@ -142,7 +142,7 @@ def train(
 def learn_features(
     run: Run,
     maps: Maps,
-    model: TwoStreamClassifier,
+    model: Network,
     recorder: Recorder,
     *,
     compute: Compute,
@@ -178,20 +178,21 @@ def learn_features(
     return dictionary
 
 
-def check_run(run: Run, splits: Splits) -> TwoStreamClassifier:
+def check_run(run: Run, splits: Splits) -> Network:
     """Return the network before phase 1, after asking for what would stop the run after hours.
 
     Raises:
         ConfigError: Phase 1 or phase 2 would have nothing to learn from, initial weights cannot be
             had, or the network cannot take the images.
     """
-    has_target = run.core.model.auxiliary_classifier or bool(splits.landmark_names)
-    require_shape_target(run.core.phase1, has_target=has_target)
+    if splits.feature_dim:
+        require_epochs(run.core.phase1)
+    else:
+        has_target = run.core.model.auxiliary_classifier or bool(splits.landmark_names)
+        require_shape_target(run.core.phase1, has_target=has_target)
     class_counts = torch.from_numpy(splits.counts("train"))
     run.rebalancer.component.check_counts(run.rebalancer.config, class_counts)
-    return initial_model(
-        run, num_classes=len(class_counts), num_landmarks=len(splits.landmark_names)
-    )
+    return initial_network(run, splits)
 
 
 def evaluate(

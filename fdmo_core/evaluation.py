@@ -15,7 +15,7 @@ from fdmo_core.confusion import Tally
 from fdmo_core.journal import Journal
 from fdmo_core.maps import Maps
 from fdmo_core.metrics import MetricsConfig, summarize
-from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.network import Network
 from fdmo_core.randomness import derive_seed
 from fdmo_core.world import World
 
@@ -24,7 +24,7 @@ EVALUATE_BATCH = 128  # images at a time
 Predict = Callable[[Tensor], Tensor]
 
 
-def model_predictor(model: TwoStreamClassifier, device: torch.device) -> Predict:
+def model_predictor(model: Network, device: torch.device) -> Predict:
     """Return a function from uint8 images to the logits of the network's main classifier.
 
     Args:
@@ -57,7 +57,7 @@ class Scored(NamedTuple):
 @torch.no_grad()
 def score_maps(
     maps: Maps,
-    model: TwoStreamClassifier,
+    model: Network,
     classifiers: Mapping[str, nn.Module],
     *,
     compute: Compute,

@@ -16,7 +16,7 @@ from fdmo_core.data import open_data
 from fdmo_core.engine import check_run
 from fdmo_core.errors import ConfigError, DataError, FdmoError, RunFolderError
 from fdmo_core.files import cannot_write
-from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.network import Network
 from fdmo_core.recorder import DECIDE_PHASE1
 from fdmo_core.samples import Splits
 from fdmo_core.world import World
@@ -61,7 +61,7 @@ class Cell:
         return content
 
 
-TrainCell = Callable[[Cell, Splits, TwoStreamClassifier, Path | None], object]
+TrainCell = Callable[[Cell, Splits, Network, Path | None], object]
 
 
 def phase1_lenders(cells: Sequence[Cell]) -> dict[str, Cell]:
@@ -165,9 +165,7 @@ def _finished_or_not(cell: Cell) -> str:
     return "finished" if cell.is_finished else "not finished"
 
 
-def _prepare(
-    cell: Cell, lender: Cell, data: _OpenedData, world: World
-) -> tuple[Splits, TwoStreamClassifier]:
+def _prepare(cell: Cell, lender: Cell, data: _OpenedData, world: World) -> tuple[Splits, Network]:
     """Return what training needs, with the folder made, after all checks that need no training."""
     if lender is not cell and not lender.has_phase1:
         raise RunFolderError(

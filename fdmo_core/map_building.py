@@ -3,23 +3,25 @@
 from functools import partial
 from typing import Any
 
+from fdmo_core.augmentation import AugmentationConfig
 from fdmo_core.batches import Batches
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.journal import Journal
 from fdmo_core.maps import CachedMaps, LiveMaps, Maps
-from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.network import Network
 from fdmo_core.prefix import digest_stages
 from fdmo_core.prefix_cache import CacheSource, open_caches
 from fdmo_core.samples import Splits
 
+NO_CHANGE = AugmentationConfig(mirror=False, rotation=0, zoom=0, shift=0, brightness=0, contrast=0)
 PREPROCESSING_VERSION = 1  # raise it when fdmo_core.preprocessing changes a pixel
 
 
 def open_maps(
     run: Run,
     splits: Splits,
-    model: TwoStreamClassifier,
+    model: Network,
     *,
     compute: Compute,
     journal: Journal,
@@ -41,6 +43,7 @@ def open_maps(
             image_size=run.data.config.image_size,
             config=loading.model_copy(update={"memory_mib": 0}) if name in cached else loading,
             pin_memory=compute.device.type == "cuda",
+            feature_dim=splits.feature_dim,
         )
         for name, split in splits.named().items()
     }
@@ -49,7 +52,7 @@ def open_maps(
             one,
             model,
             compute,
-            augmentation=run.core.augmentation,
+            augmentation=NO_CHANGE if splits.feature_dim else run.core.augmentation,
             mirrored_landmarks=splits.mirrored_landmarks,
         )
         for name, one in batches.items()
@@ -77,11 +80,9 @@ def prepare_images(batches: list[Batches], journal: Journal) -> None:
             journal.progress("images", done, total)
 
 
-def _cached_splits(
-    run: Run, splits: Splits, model: TwoStreamClassifier, journal: Journal
-) -> list[str]:
+def _cached_splits(run: Run, splits: Splits, model: Network, journal: Journal) -> list[str]:
     """Return the names of the splits whose maps are cached."""
-    if not model.num_shared_stages or not run.core.cache.folder:
+    if not model.shared_stages or not run.core.cache.folder:
         return []
     filled = [name for name, split in splits.named().items() if len(split.labels)]
     views = run.core.cache.views
@@ -104,7 +105,7 @@ def _cache_source(
     name: str,
     run: Run,
     splits: Splits,
-    model: TwoStreamClassifier,
+    model: Network,
     live: LiveMaps,
     compute: Compute,
 ) -> CacheSource:

@@ -1,4 +1,4 @@
-"""Batches of what the network takes: images through the frozen prefix, computed or cached."""
+"""Batches of what the network takes: images or features through the prefix, computed or cached."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from fdmo_core.augmentation import AugmentationConfig, Changes, augment, draw_ch
 from fdmo_core.batches import Batch, Batches, scale_pixels
 from fdmo_core.compute import Compute
 from fdmo_core.map_store import MapStore
-from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.network import Network
 from fdmo_core.randomness import rng_for
 from fdmo_core.read_ahead import read_ahead
 from fdmo_core.world import World
@@ -23,7 +23,7 @@ class MapBatch(NamedTuple):
 
     Attributes:
         maps: What the frozen prefix gives, or images in [0, 1] where the streams share none. Shape
-            ``(B, M, H, W)``, float32.
+            ``(B, M, H, W)``, float32; of features ``(B, F)``.
         landmarks: x, y in pixels and a Visibility. Shape ``(B, K, 3)``, float32.
         labels: Shape ``(B,)``, int64.
         rows: Index in the split. Shape ``(B,)``, int64.
@@ -80,7 +80,7 @@ class LiveMaps(Maps):
     def __init__(
         self,
         batches: Batches,
-        model: TwoStreamClassifier,
+        model: Network,
         compute: Compute,
         *,
         augmentation: AugmentationConfig,

@@ -1,14 +1,14 @@
 """The network of phase 1: two streams, conv blocks, landmark head and two classifiers."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from fdmo_core.classifier import LinearClassifier
-from fdmo_core.interfaces import Extractor, LandmarkHead, LandmarkPrediction
+from fdmo_core.interfaces import Extractor, LandmarkHead
+from fdmo_core.network import Network, Outputs, ShapeStreamOutputs
 from fdmo_core.prefix import num_shared_stages
 from fdmo_core.settings import Settings
 
@@ -24,6 +24,11 @@ class ModelConfig(Settings):
     )
     auxiliary_classifier: bool = Field(
         default=True, description="Whether the shape stream has a classifier of its own (Table 4)."
+    )
+    standardize: bool = Field(
+        default=True,
+        description="Whether data that are features are shifted and scaled to mean 0 and "
+        "deviation 1 of the training split; without effect on images.",
     )
 
 
@@ -58,35 +63,7 @@ class ConvBlock(nn.Module):
         return widened.mean(dim=(2, 3))
 
 
-class ShapeStreamOutputs(NamedTuple):
-    """What the shape stream gives, which phase 1 trains by itself first.
-
-    Attributes:
-        features: Shape ``(B, D)``.
-        auxiliary_logits: Shape ``(B, C)``, or None without an auxiliary classifier.
-        landmarks: None without a landmark head.
-    """
-
-    features: Tensor
-    auxiliary_logits: Tensor | None
-    landmarks: LandmarkPrediction | None
-
-
-class Outputs(NamedTuple):
-    """What the whole network gives.
-
-    Attributes:
-        features: Texture and shape-stream features, joined. Shape ``(B, F)``.
-        logits: The main classifier's scores. Shape ``(B, C)``.
-        shape_stream: What the shape stream gave on the way.
-    """
-
-    features: Tensor
-    logits: Tensor
-    shape_stream: ShapeStreamOutputs
-
-
-class TwoStreamClassifier(nn.Module):
+class TwoStreamClassifier(Network):
     """Texture stream and shape stream, joined in the main classifier.
 
     Images go through :meth:`prefix` first; everything else takes the maps that it returns.
@@ -127,6 +104,11 @@ class TwoStreamClassifier(nn.Module):
         self.num_shared_stages = 0
         for extractor in (texture_extractor, shape_extractor):
             frozen_prefix(extractor).requires_grad_(False)
+
+    @property
+    def takes_features(self) -> bool:
+        """Whether the input is features; it is images."""
+        return False
 
     def share_prefix(self) -> None:
         """Find the frozen stages that both streams share; to be called when weights were loaded."""

@@ -15,7 +15,7 @@ from fdmo_core.errors import ConfigError
 from fdmo_core.interfaces import LandmarkHead
 from fdmo_core.journal import Journal
 from fdmo_core.maps import Maps
-from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.network import Network
 from fdmo_core.phase1_network import Predictions, join_predictions, phase1_network
 from fdmo_core.pull import pull_maps
 from fdmo_core.randomness import rng_for, seeded
@@ -82,7 +82,7 @@ class Phase1State(NamedTuple):
         scaler: Of the slopes, where fp16 is used.
     """
 
-    model: TwoStreamClassifier
+    model: Network
     optimizer: torch.optim.Adam
     scaler: torch.amp.GradScaler
 
@@ -97,7 +97,21 @@ def require_shape_target(config: Phase1Config, *, has_target: bool) -> None:
         )
 
 
-def start_phase1(model: TwoStreamClassifier, config: Phase1Config, compute: Compute) -> Phase1State:
+def require_epochs(config: Phase1Config) -> None:
+    """Raise a ConfigError if the main classifier alone should train for no epoch at all."""
+    if config.epochs == 0:
+        raise ConfigError(
+            "phase1.epochs is 0, and data that are features have no shape stream: phase 1 would "
+            "train nothing. Expected at least 1 epoch for the main classifier. Set phase1.epochs."
+        )
+
+
+def as_it_applies(config: Phase1Config, model: Network) -> Phase1Config:
+    """Return the settings as they apply to a network: no shape stream, no epoch of it alone."""
+    return config.model_copy(update={"shape_epochs": 0}) if model.takes_features else config
+
+
+def start_phase1(model: Network, config: Phase1Config, compute: Compute) -> Phase1State:
     """Return the state before the first epoch."""
     synchronise_batch_norm(model, compute.world, compute.device)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -137,6 +151,7 @@ def train_phase1(
         after_epoch: Called with the number of epochs done.
     """
     model, optimizer, scaler = state
+    config = as_it_applies(config, model)
     chosen = torch.arange(len(maps)) if rows is None else rows
     labels = maps.labels[chosen]
     log_priors = class_log_priors(labels, model.num_classes).to(compute.device)

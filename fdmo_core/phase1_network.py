@@ -9,6 +9,7 @@ from fdmo_core.compute import Compute
 from fdmo_core.interfaces import LandmarkPrediction
 from fdmo_core.maps import MapBatch
 from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.network import Network
 from fdmo_core.world import World
 
 
@@ -42,28 +43,35 @@ class ShapeStream(nn.Module):
 
 
 class WholeNetwork(nn.Module):
-    """Both streams, as phase 1 trains them together."""
+    """All streams, as phase 1 trains them together."""
 
-    def __init__(self, model: TwoStreamClassifier) -> None:
+    def __init__(self, model: Network) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, maps: Tensor) -> Predictions:
-        """Return the predictions for :meth:`TwoStreamClassifier.prefix`'s maps."""
+        """Return the predictions for :meth:`Network.prefix`'s maps."""
         found = self.model(maps)
+        if found.shape_stream is None:
+            return Predictions(found.logits, None, None)
         return Predictions(
             found.logits, found.shape_stream.auxiliary_logits, found.shape_stream.landmarks
         )
 
 
 def phase1_network(
-    model: TwoStreamClassifier, compute: Compute, *, is_shape_only: bool
+    model: Network, compute: Compute, *, is_shape_only: bool
 ) -> Callable[[Tensor], Predictions]:
     """Return what phase 1 trains, from maps to predictions; its slopes are those of all processes.
 
     Source: Li et al. 2020 for DistributedDataParallel.
     """
-    network: nn.Module = ShapeStream(model) if is_shape_only else WholeNetwork(model)
+    network: nn.Module
+    if is_shape_only:
+        assert isinstance(model, TwoStreamClassifier)
+        network = ShapeStream(model)
+    else:
+        network = WholeNetwork(model)
     if compute.world.size > 1:
         network = nn.parallel.DistributedDataParallel(network)
     return compute.compiled(network)

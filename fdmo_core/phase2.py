@@ -24,7 +24,7 @@ from fdmo_core.interfaces import (
 )
 from fdmo_core.journal import Journal
 from fdmo_core.maps import Maps
-from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.network import Network
 from fdmo_core.randomness import rng_for, seeded
 from fdmo_core.world import World
 
@@ -32,7 +32,7 @@ EXTRACT_BATCH = 128  # images at a time where nothing is learned
 
 
 def build_dictionary(
-    model: TwoStreamClassifier,
+    model: Network,
     maps: Maps,
     run: Run,
     *,
@@ -63,9 +63,7 @@ def _rows_of_all(share: FeatureDictionary, world: World) -> Iterator[FeatureBatc
         yield from (part for part in parts if part)
 
 
-def empty_dictionary(
-    run: Run, model: TwoStreamClassifier, *, num_classes: int
-) -> FeatureDictionary:
+def empty_dictionary(run: Run, model: Network, *, num_classes: int) -> FeatureDictionary:
     """Return the configured dictionary before it holds a row."""
     return run.dictionary.component(
         run.dictionary.config,
@@ -77,7 +75,7 @@ def empty_dictionary(
 
 @torch.no_grad()
 def extract_features(
-    model: TwoStreamClassifier, maps: Maps, *, compute: Compute, journal: Journal
+    model: Network, maps: Maps, *, compute: Compute, journal: Journal
 ) -> Iterator[FeatureBatch]:
     """Yield the features of this process's share of a split, a batch at a time."""
     model.eval()
@@ -93,7 +91,7 @@ def extract_features(
 def held_out_scores(
     source: HeldOutSource,
     *,
-    model: TwoStreamClassifier,
+    model: Network,
     validation: Maps,
     out_of_fold: HeldOut | None,
     compute: Compute,

@@ -53,7 +53,7 @@ class PreparedSample(NamedTuple):
     """A sample as the network takes it.
 
     Attributes:
-        image: Shape ``(3, H, W)`` with H = W, uint8.
+        image: Shape ``(3, H, W)`` with H = W, uint8; or features, shape ``(F,)``, float32.
         landmarks: x and y in pixels of ``image``, and a Visibility. Shape ``(K, 3)``, float32;
             K is 0 where there are none.
     """
@@ -107,12 +107,14 @@ def prepare(sample: Sample, image_size: int) -> PreparedSample:
     """Return the sample as the network takes it.
 
     Resizing is bilinear with antialiasing on uint8. A landmark that the crop leaves out becomes
-    truncated.
+    truncated. Features stay as they are.
 
     Args:
         sample: As a data set gives it.
         image_size: Side of the square in pixels.
     """
+    if sample.features is not None:
+        return PreparedSample(torch.tensor(sample.features), torch.zeros(0, 3))
     height, width = sample.image.shape[:2]
     letterbox = fit_letterbox(width, height, image_size, box=sample.box)
     rows = slice(letterbox.top, letterbox.top + letterbox.height)

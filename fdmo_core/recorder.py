@@ -16,7 +16,8 @@ from fdmo_core.data import describe_data
 from fdmo_core.errors import ConfigError, RunFolderError
 from fdmo_core.files import write_json, write_text
 from fdmo_core.interfaces import FeatureDictionary
-from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.network import Network
+from fdmo_core.phase1 import as_it_applies
 from fdmo_core.phase2 import empty_dictionary
 from fdmo_core.prefix import digest_stages
 from fdmo_core.run_folder import describe_environment, save_model
@@ -115,16 +116,14 @@ class Recorder:
         sources = [self.splits.train.source(row) for row in dictionary.sources.tolist()]
         write_json(folder / "sources.json", sources)
 
-    def finish(self, model: TwoStreamClassifier, metrics: Mapping[str, Any]) -> None:
+    def finish(self, model: Network, metrics: Mapping[str, Any]) -> None:
         """Write the trained model and its metrics."""
         if self.compute.world.is_first:
             save_model(self.folder, model, self.run, self.splits)
             write_json(self.folder / "metrics.json", metrics)
 
 
-def borrow_phase1(
-    model: TwoStreamClassifier, recorder: Recorder, lender: Path
-) -> FeatureDictionary:
+def borrow_phase1(model: Network, recorder: Recorder, lender: Path) -> FeatureDictionary:
     """Give a model the weights that another run's phase 1 learned, and return its dictionary.
 
     Args:
@@ -151,7 +150,7 @@ def borrow_phase1(
     return load_phase1(model, recorder, lender)
 
 
-def load_phase1(model: TwoStreamClassifier, recorder: Recorder, lender: Path) -> FeatureDictionary:
+def load_phase1(model: Network, recorder: Recorder, lender: Path) -> FeatureDictionary:
     """Give a model the weights of a finished phase 1 of the same settings; return its dictionary.
 
     Args:
@@ -169,7 +168,7 @@ def load_phase1(model: TwoStreamClassifier, recorder: Recorder, lender: Path) ->
             f"Phase 1 of {lender} was trained on other data, of digest {digest}. Expected "
             f"{recorder.splits.digest}. Restore the data, or train phase 1 anew."
         )
-    config = recorder.run.core.phase1
+    config = as_it_applies(recorder.run.core.phase1, model)
     done = load_checkpoint(lender / "checkpoints", "phase1", module=model, optimizers={})
     if done != config.shape_epochs + config.epochs:
         raise RunFolderError(
@@ -184,7 +183,7 @@ def load_phase1(model: TwoStreamClassifier, recorder: Recorder, lender: Path) ->
 
 def _frozen_digest(module: nn.Module) -> str:
     """Return a digest of the frozen prefix that both streams share, if the module has one."""
-    return digest_stages(module.shared_stages) if isinstance(module, TwoStreamClassifier) else ""
+    return digest_stages(module.shared_stages) if isinstance(module, Network) else ""
 
 
 def _read_digest(lender: Path) -> str:

@@ -20,8 +20,8 @@ from fdmo_core.config import Run, resolve_run
 from fdmo_core.errors import RunFolderError
 from fdmo_core.files import write_json, write_tensors
 from fdmo_core.kinds import KIND_OF_SECTION
-from fdmo_core.model import TwoStreamClassifier
-from fdmo_core.model_building import build_model
+from fdmo_core.model_building import build_network
+from fdmo_core.network import Network
 from fdmo_core.registry import Registry
 from fdmo_core.samples import Splits
 
@@ -51,7 +51,7 @@ class TrainedRun:
 
     folder: Path
     run: Run
-    model: TwoStreamClassifier
+    model: Network
     class_names: tuple[str, ...]
     class_counts: NDArray[np.int64]
     data_digest: str
@@ -60,6 +60,11 @@ class TrainedRun:
     def image_size(self) -> int:
         """Side of the square network input, in pixels."""
         return int(self.run.data.config.image_size)
+
+    @property
+    def feature_dim(self) -> int:
+        """F of a network for features; 0 of one for images."""
+        return sum(self.model.stream_dims) if self.model.takes_features else 0
 
 
 def create_run_folder(out: Path | None, *, data: str) -> Path:
@@ -111,7 +116,7 @@ def describe_environment(run: Run, *, device: torch.device, command: str) -> dic
     }
 
 
-def save_model(folder: Path, model: TwoStreamClassifier, run: Run, splits: Splits) -> None:
+def save_model(folder: Path, model: Network, run: Run, splits: Splits) -> None:
     """Write ``model.safetensors``, and what is needed to build the model in ``model.json``."""
     write_tensors(folder / "model.safetensors", model.state_dict())
     write_json(
@@ -121,6 +126,7 @@ def save_model(folder: Path, model: TwoStreamClassifier, run: Run, splits: Split
             "class_names": list(splits.class_names),
             "class_counts": splits.counts("train").tolist(),
             "landmark_names": list(splits.landmark_names),
+            "stream_dims": list(splits.stream_dims),
             "main_classifier": describe_classifier(model.main_classifier),
             "data_digest": splits.digest,
             "config": run.as_dict(),
@@ -166,8 +172,11 @@ def _rebuild(
     folder: Path, run: Run, head: Mapping[str, Any], tensors: dict[str, Tensor]
 ) -> TrainedRun:
     class_names = tuple(head["class_names"])
-    model = build_model(
-        run, num_classes=len(class_names), num_landmarks=len(head["landmark_names"])
+    model = build_network(
+        run,
+        num_classes=len(class_names),
+        num_landmarks=len(head["landmark_names"]),
+        stream_dims=head.get("stream_dims", ()),  # not there before data could be features
     )
     model.main_classifier = make_classifier(
         head["main_classifier"], sum(model.stream_dims), len(class_names)

@@ -18,9 +18,13 @@ class Visibility(IntEnum):
     VISIBLE = 3
 
 
+NO_IMAGE: NDArray[np.uint8] = np.empty((0, 0, 3), dtype=np.uint8)
+"""The image of a sample of which only features are there."""
+
+
 @dataclass(frozen=True)
 class Sample:
-    """One image with what is known about it.
+    """One image with what is known about it, or the features that stand for one.
 
     Attributes:
         image: RGB pixels, upright (EXIF orientation applied). Shape ``(H, W, 3)``, uint8.
@@ -29,12 +33,15 @@ class Sample:
         landmarks: x and y in pixels of ``image``, where whole numbers are the centres of pixels,
             and a :class:`Visibility`. Shape ``(K, 3)``, float32, or None where the data set has no
             landmarks.
+        features: What something else computed of the image, which is then :data:`NO_IMAGE`. Shape
+            ``(F,)``, float32, finite; None in a data set of images.
     """
 
     image: NDArray[np.uint8]
     label: int
     box: tuple[float, float, float, float] | None = None
     landmarks: NDArray[np.float32] | None = None
+    features: NDArray[np.float32] | None = None
 
 
 class Split(Protocol):
@@ -73,6 +80,7 @@ class Splits:
         skipped: Files left out, each with the reason.
         keeps_empty_classes: Whether a class may be without a training image, because the person
             asked for it; otherwise such a class is an error.
+        stream_dims: How the features of a sample divide into streams; empty for images.
     """
 
     class_names: tuple[str, ...]
@@ -84,6 +92,12 @@ class Splits:
     mirrored_landmarks: tuple[tuple[int, int], ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
     keeps_empty_classes: bool = False
+    stream_dims: tuple[int, ...] = ()
+
+    @property
+    def feature_dim(self) -> int:
+        """F, length of a sample's features; 0 for images."""
+        return sum(self.stream_dims)
 
     def named(self) -> dict[str, Split]:
         """Return the splits by name, in the order train, val, test."""

@@ -17,7 +17,7 @@ from fdmo_core.interfaces import FeatureBatch, FeatureDictionary, LabelledFeatur
 from fdmo_core.journal import Journal
 from fdmo_core.map_building import open_maps
 from fdmo_core.maps import Maps
-from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.network import Network
 from fdmo_core.phase2 import extract_features
 from fdmo_core.recorder import Recorder
 
@@ -94,7 +94,7 @@ def _all_rows(dictionary: FeatureDictionary) -> FeatureBatch:
 
 
 def _features_of(
-    maps: Maps, model: TwoStreamClassifier, *, compute: Compute, journal: Journal
+    maps: Maps, model: Network, *, compute: Compute, journal: Journal
 ) -> LabelledFeatures:
     parts = list(extract_features(model, maps, compute=compute, journal=journal))
     if not parts:

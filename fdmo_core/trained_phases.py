@@ -22,8 +22,8 @@ from fdmo_core.interfaces import FeatureBatch, FeatureDictionary, LabelledFeatur
 from fdmo_core.journal import Journal
 from fdmo_core.map_building import open_maps
 from fdmo_core.maps import Maps
-from fdmo_core.model import TwoStreamClassifier
-from fdmo_core.model_building import build_model
+from fdmo_core.model_building import build_network
+from fdmo_core.network import Network
 from fdmo_core.phase2 import (
     empty_dictionary,
     extract_features,
@@ -52,7 +52,7 @@ class TrainedPhase1:
     folder: Path
     run: Run
     splits: Splits
-    model: TwoStreamClassifier
+    model: Network
     dictionary: FeatureDictionary
     out_of_fold: OutOfFold | None
     compute: Compute
@@ -93,8 +93,11 @@ def open_phase1(
     run = resolve_run(read_toml(folder / "config.toml"), registry)
     splits = open_data(run)
     compute = Compute(device, run.core.compute)
-    model = build_model(
-        run, num_classes=len(splits.class_names), num_landmarks=len(splits.landmark_names)
+    model = build_network(
+        run,
+        num_classes=len(splits.class_names),
+        num_landmarks=len(splits.landmark_names),
+        stream_dims=splits.stream_dims,
     )
     dictionary = load(model, Recorder(folder, run, splits, compute), owner)
     out_of_fold = None

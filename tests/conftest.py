@@ -20,6 +20,7 @@ from fdmo_core.data import open_data
 from fdmo_core.engine import check_run, train
 from fdmo_core.journal import Journal
 from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.network import Network
 from fdmo_core.plugin_loading import load_plugins
 from fdmo_core.recorder import Recorder
 from fdmo_core.registry import Registry
@@ -123,7 +124,7 @@ def train_into() -> Callable[..., dict[str, Any]]:
         run: Run,
         splits: Splits,
         *,
-        model: TwoStreamClassifier | None = None,
+        model: Network | None = None,
         device: str = "cpu",
         phase1_from: Path | None = None,
     ) -> dict[str, Any]:

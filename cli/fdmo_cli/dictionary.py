@@ -133,7 +133,7 @@ def _draw(
     projection: str,
     seed: int,
 ) -> list[Path]:
-    """Write a contact sheet and a map of each class, and return the files."""
+    """Write a contact sheet, if there are images, and a map of each class; return the files."""
     from fdmo_cli.provenance.contact_sheet import write_contact_sheet
     from fdmo_cli.provenance.feature_map import write_map
     from fdmo_core.files import cannot_write
@@ -147,7 +147,7 @@ def _draw(
     for one in found:
         name = phase1.splits.class_names[one.label]
         stem = f"{one.label:02}-{re.sub(r'[^0-9A-Za-z]+', '-', name)}"  # a name may hold a slash
-        if one.mixtures is not None:
+        if one.mixtures is not None and not phase1.splits.feature_dim:
             sheet = out / f"{stem}-sources.png"
             write_contact_sheet(sheet, one.mixtures[:num], images, phase1.splits.train)
             files.append(sheet)

@@ -29,7 +29,7 @@ def onnx(
     """Write a run as one ONNX file, and prove that it answers as the run does."""
     from fdmo_cli.overrides import require_data_settings
     from fdmo_cli.session import change_run, load_registry
-    from fdmo_core.data import open_data, some_images
+    from fdmo_core.data import open_data, require_input, some_images
     from fdmo_core.run_folder import load_run
     from fdmo_export.runtime import import_onnxruntime
     from fdmo_export.write import export_run
@@ -40,8 +40,10 @@ def onnx(
     trained = load_run(run, registry)
     source = change_run(trained.run.as_dict(), registry, data=data, settings=set_)
     path = out or run / "export" / "model.onnx"
-    images, split = some_images(open_data(source), trained.image_size)
-    comparisons = export_run(trained, images, path, split=split)
+    splits = open_data(source)
+    require_input(splits, trained.feature_dim)
+    inputs, split = some_images(splits, trained.image_size)
+    comparisons = export_run(trained, inputs, path, split=split)
     if as_json:
         parity = [one.as_dict() for one in comparisons]
         typer.echo(json.dumps({"file": str(path), "split": split, "comparisons": parity}))
@@ -49,7 +51,7 @@ def onnx(
     for one in comparisons:
         differences = ", ".join(f"{name} {value:.1e}" for name, value in one.differences.items())
         typer.echo(
-            f"Batch of {one.batch_size:>2} {split} images: {one.label_flips} classes flip; "
+            f"Batch of {one.batch_size:>2} {split} samples: {one.label_flips} classes flip; "
             f"largest difference: {differences}"
         )
     typer.echo(f"Wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")

@@ -19,7 +19,10 @@ PluginOption = Annotated[
 ]
 DataOption = Annotated[
     str | None,
-    typer.Option("--data", help="Data set by name, folder of class folders, or table of images."),
+    typer.Option(
+        "--data",
+        help="Data set by name, folder of class folders, table of images, or file of features.",
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,

@@ -13,6 +13,7 @@ from fdmo_core.kinds import KIND_OF_SECTION
 from fdmo_core.registry import Registry
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
+FEATURE_SUFFIXES = (".npz", ".npy", ".safetensors")
 DATA_SECTIONS = ("data", "loading", "metrics")  # what may differ after training
 
 
@@ -34,7 +35,8 @@ def override(
         content: What the TOML file held.
         registry: Where ``plugins`` are found.
         plugins: Names of components.
-        data: Name of a data set, or else a folder with one folder a class, or a table of images.
+        data: Name of a data set, or else a folder with one folder a class, a table of images, or
+            a file of features.
         settings: Such as ``phase1.epochs=3``; applied last.
         seed: Of the run.
 
@@ -78,18 +80,27 @@ def _choose_data(content: dict[str, Any], registry: Registry, data: str) -> None
     elif Path(data).is_dir():
         _choose(content, "data", "folder")
         content["data"]["root"] = data
-    elif Path(data).suffix.lower() in TABLE_SUFFIXES and Path(data).is_file():
-        _choose(content, "data", "table")
+    elif (component := _by_suffix(data)) and Path(data).is_file():
+        _choose(content, "data", component)
         content["data"]["file"] = data
     else:
         close = get_close_matches(data, names, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
         failed = "".join(f" {str(failure).rstrip('.')}." for failure in registry.failures)
         raise ConfigError(
-            f"'{data}' is neither a folder, a table nor a data set. Expected a folder with one "
-            f"folder a class, a .csv, .tsv or .parquet file, or one of: {', '.join(names)}.{hint} "
-            f"Correct --data.{failed}"
+            f"'{data}' is neither a folder, a table, a file of features nor a data set. Expected a "
+            f"folder with one folder a class, a .csv, .tsv or .parquet table of images, a .npz, "
+            f".npy or .safetensors file of features, or one of: {', '.join(names)}.{hint} Correct "
+            f"--data.{failed}"
         )
+
+
+def _by_suffix(data: str) -> str | None:
+    """Return the data set that reads files of such an ending; .parquet is a table of images."""
+    suffix = Path(data).suffix.lower()
+    if suffix in TABLE_SUFFIXES:
+        return "table"
+    return "features" if suffix in FEATURE_SUFFIXES else None
 
 
 def _table(content: dict[str, Any], section: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from fdmo_cli.reproduction.definitions import Experiment
     from fdmo_core.experiments import Cell
-    from fdmo_core.model import TwoStreamClassifier
+    from fdmo_core.network import Network
     from fdmo_core.samples import Splits
     from fdmo_core.world import World
 
@@ -119,7 +119,7 @@ def _train(
     from fdmo_core.experiments import run_cells
 
     def train_cell(
-        cell: "Cell", splits: "Splits", model: "TwoStreamClassifier", phase1_from: Path | None
+        cell: "Cell", splits: "Splits", model: "Network", phase1_from: Path | None
     ) -> object:
         compute = Compute(device, cell.run.core.compute, world)
         return train_in(

@@ -19,13 +19,15 @@ from fdmo_export.runtime import OnnxClassifier
 
 @dataclass(frozen=True)
 class Target:
-    """Something that maps images to logits, with what evaluation needs to know of it.
+    """Something that maps images or features to logits, with what evaluation needs to know of it.
 
     Attributes:
-        predict: From images to the logits of the classifier after phase 2, which is deployed.
+        predict: From images or features to the logits of the classifier after phase 2, which is
+            deployed.
         class_names: In label order.
         class_counts: Training images per class. Shape ``(C,)``, int64.
         image_size: Side of the square network input, in pixels.
+        feature_dim: F of a target for features; 0 of one for images.
         data_digest: Digest of the training run's data.
         config: The training run's configuration.
     """
@@ -34,6 +36,7 @@ class Target:
     class_names: tuple[str, ...]
     class_counts: NDArray[np.int64]
     image_size: int
+    feature_dim: int
     data_digest: str
     config: Mapping[str, Any]
 
@@ -47,6 +50,7 @@ def open_run(folder: Path, registry: Registry, device: torch.device) -> Target:
         trained.class_names,
         trained.class_counts,
         trained.image_size,
+        trained.feature_dim,
         trained.data_digest,
         trained.run.as_dict(),
     )
@@ -56,8 +60,8 @@ def open_onnx(path: Path) -> Target:
     """Return an exported file as a target; it runs in onnxruntime on the CPU."""
     classifier = OnnxClassifier(path)
 
-    def predict(images: Tensor) -> Tensor:
-        return torch.from_numpy(classifier.run(images.numpy())[OUTPUT_LOGITS])
+    def predict(inputs: Tensor) -> Tensor:
+        return torch.from_numpy(classifier.run(inputs.numpy())[OUTPUT_LOGITS])
 
     metadata = classifier.metadata
     return Target(
@@ -65,6 +69,7 @@ def open_onnx(path: Path) -> Target:
         classifier.class_names,
         np.array(metadata["class_counts"], dtype=np.int64),
         classifier.image_size,
+        classifier.feature_dim,
         metadata["data_digest"],
         metadata["config"],
     )

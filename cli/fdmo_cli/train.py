@@ -22,7 +22,7 @@ from fdmo_cli.options import (
 if TYPE_CHECKING:
     from fdmo_core.compute import Compute
     from fdmo_core.config import Run
-    from fdmo_core.model import TwoStreamClassifier
+    from fdmo_core.network import Network
     from fdmo_core.samples import Splits
 
 OutOption = Annotated[
@@ -78,7 +78,7 @@ def train_in(
     folder: Path,
     run: "Run",
     splits: "Splits",
-    model: "TwoStreamClassifier",
+    model: "Network",
     *,
     compute: "Compute",
     phase1_from: Path | None,

@@ -6,6 +6,9 @@ No torch here: applications that only run the file read these names.
 INPUT_IMAGES = "images"
 """RGB, cropped and letterboxed to the square that the metadata names; uint8 (B, 3, S, S)."""
 
+INPUT_FEATURES = "features"
+"""Of a network for features, instead of images: as they were computed; float32 (B, F)."""
+
 OUTPUT_PROBABILITIES = "probabilities"
 """Softmax of the logits; float32 (B, C)."""
 
@@ -16,6 +19,10 @@ OUTPUT_FEATURES = "features"
 """Texture and shape-stream features, joined; float32 (B, F)."""
 
 OUTPUTS = (OUTPUT_PROBABILITIES, OUTPUT_LOGITS, OUTPUT_FEATURES)
+"""Of a network for images."""
+
+OUTPUTS_OF_FEATURES = (OUTPUT_PROBABILITIES, OUTPUT_LOGITS)
+"""Of a network for features."""
 
 OPSET = 20
 """ONNX operator set; onnxruntime knows it since 1.17."""

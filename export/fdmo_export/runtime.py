@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from fdmo_core.errors import ExportError, MissingRuntimeError
 from fdmo_export.contract import (
+    INPUT_FEATURES,
     INPUT_IMAGES,
     METADATA_ENTRIES,
     METADATA_FORMAT,
     METADATA_KEY,
     OUTPUTS,
+    OUTPUTS_OF_FEATURES,
 )
 
 
@@ -61,6 +63,9 @@ class OnnxClassifier:
                 f"{path} cannot be loaded: {error}. Expected an ONNX file that 'fdmo export onnx' "
                 f"wrote. Export the run again."
             ) from error
+        inputs = [one.name for one in self._session.get_inputs()]
+        self._input = INPUT_FEATURES if INPUT_FEATURES in inputs else INPUT_IMAGES
+        self._outputs = OUTPUTS_OF_FEATURES if self._input == INPUT_FEATURES else OUTPUTS
         self.metadata = self._read_metadata(path)
 
     def _read_metadata(self, path: Path) -> dict[str, Any]:
@@ -77,7 +82,7 @@ class OnnxClassifier:
             )
         outputs = [one.name for one in self._session.get_outputs()]
         missing = [one for one in METADATA_ENTRIES if one not in metadata]
-        missing += [one for one in OUTPUTS if one not in outputs]
+        missing += [one for one in self._outputs if one not in outputs]
         if missing:
             raise ExportError(
                 f"{path} was changed after its export: it lacks {', '.join(missing)}. Expected "
@@ -92,18 +97,40 @@ class OnnxClassifier:
 
     @property
     def image_size(self) -> int:
-        """Side of the square input, in pixels."""
-        return int(self.metadata["preprocessing"]["image_size"])
+        """Side of the square input, in pixels; 0 of a classifier of features."""
+        return int(self.metadata["preprocessing"].get("image_size", 0))
 
-    def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    @property
+    def feature_dim(self) -> int:
+        """F, length of the input; 0 of a classifier of images."""
+        return int(self.metadata["preprocessing"].get("feature_dim", 0))
+
+    def run(self, inputs: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
         """Return the outputs by name.
 
         Args:
-            images: RGB, cropped and letterboxed. Shape ``(B, 3, S, S)``, uint8.
+            inputs: Images: RGB, cropped and letterboxed, shape ``(B, 3, S, S)``, uint8. Or
+                features, shape ``(B, F)``, float32.
 
         Raises:
-            ExportError: The images have another shape or type.
+            ExportError: They have another shape or type.
         """
+        if self._input == INPUT_FEATURES:
+            self._require_features(inputs)
+        else:
+            self._require_images(inputs)
+        values = self._session.run(list(self._outputs), {self._input: inputs})
+        return dict(zip(self._outputs, values, strict=True))
+
+    def _require_features(self, features: NDArray[Any]) -> None:
+        if features.dtype != np.float32 or features.shape[1:] != (self.feature_dim,):
+            raise ExportError(
+                f"Features have shape {features.shape} and type {features.dtype}. Expected (B, "
+                f"{self.feature_dim}) of float32. Compute them as those that the classifier was "
+                f"trained on."
+            )
+
+    def _require_images(self, images: NDArray[Any]) -> None:
         expected = (3, self.image_size, self.image_size)
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != expected:
             raise ExportError(
@@ -111,5 +138,3 @@ class OnnxClassifier:
                 f"{self.image_size}, {self.image_size}) of uint8, RGB. Letterbox them first; "
                 f"docs/onnx.md says how."
             )
-        values = self._session.run(list(OUTPUTS), {INPUT_IMAGES: images})
-        return dict(zip(OUTPUTS, values, strict=True))

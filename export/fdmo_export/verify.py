@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fdmo_core.errors import ExportError
-from fdmo_export.contract import OUTPUT_PROBABILITIES, OUTPUTS
+from fdmo_export.contract import OUTPUT_PROBABILITIES
 from fdmo_export.graph import DeployedClassifier
 from fdmo_export.runtime import OnnxClassifier
 
@@ -22,8 +22,8 @@ class Comparison:
     """One batch, answered by both.
 
     Attributes:
-        batch_size: Images.
-        label_flips: Images whose best class differs.
+        batch_size: Samples.
+        label_flips: Samples whose best class differs.
         differences: Largest difference of each output, relative to its largest value where that
             is above 1.
     """
@@ -43,36 +43,37 @@ class Comparison:
         return asdict(self) | {"agrees": self.agrees}
 
 
-def compare(deployed: DeployedClassifier, path: Path, images: Tensor) -> list[Comparison]:
-    """Return how far the file and the network differ on batches of 1, 3 and 17 images.
+def compare(deployed: DeployedClassifier, path: Path, inputs: Tensor) -> list[Comparison]:
+    """Return how far the file and the network differ on batches of 1, 3 and 17 samples.
 
     Args:
         deployed: The network, on the CPU.
         path: The ONNX file.
-        images: At least one real image, repeated where there are fewer than 21. Shape
-            ``(R, 3, S, S)``, uint8.
+        inputs: At least one real image, repeated where there are fewer than 21. Shape
+            ``(R, 3, S, S)``, uint8; or features, shape ``(R, F)``, float32.
     """
     classifier = OnnxClassifier(path)
-    rows = torch.arange(sum(BATCH_SIZES)) % len(images)
-    return [_compare_batch(deployed, classifier, images[part]) for part in rows.split(BATCH_SIZES)]
+    rows = torch.arange(sum(BATCH_SIZES)) % len(inputs)
+    return [_compare_batch(deployed, classifier, inputs[part]) for part in rows.split(BATCH_SIZES)]
 
 
 def _compare_batch(
-    deployed: DeployedClassifier, classifier: OnnxClassifier, images: Tensor
+    deployed: DeployedClassifier, classifier: OnnxClassifier, inputs: Tensor
 ) -> Comparison:
     with torch.no_grad():
-        expected = dict(zip(OUTPUTS, (one.numpy() for one in deployed(images)), strict=True))
-    found = classifier.run(images.numpy())
+        answers = (one.numpy() for one in deployed(inputs))
+        expected = dict(zip(deployed.output_names, answers, strict=True))
+    found = classifier.run(inputs.numpy())
     best = [one[OUTPUT_PROBABILITIES].argmax(axis=1) for one in (expected, found)]
     return Comparison(
-        batch_size=len(images),
+        batch_size=len(inputs),
         label_flips=int((best[0] != best[1]).sum()),
         differences={
             name: float(
                 np.abs(found[name] - expected[name]).max()
                 / max(1.0, float(np.abs(expected[name]).max()))
             )
-            for name in OUTPUTS
+            for name in deployed.output_names
         },
     )
 

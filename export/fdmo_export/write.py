@@ -14,18 +14,16 @@ from fdmo_core.errors import ExportError
 from fdmo_core.files import cannot_write, replacing, write_json
 from fdmo_core.run_folder import TrainedRun
 from fdmo_export.contract import (
-    INPUT_IMAGES,
     MAX_FILE_BYTES,
     METADATA_FORMAT,
     METADATA_KEY,
     OPSET,
-    OUTPUTS,
 )
 from fdmo_export.graph import DeployedClassifier
 from fdmo_export.verify import Comparison, compare, require_agreement
 
 
-def export_run(trained: TrainedRun, images: Tensor, path: Path, *, split: str) -> list[Comparison]:
+def export_run(trained: TrainedRun, inputs: Tensor, path: Path, *, split: str) -> list[Comparison]:
     """Write the run's deployed network to ``path``, with ``parity.json`` beside it.
 
     The file is checked and compared with the network under a temporary name; it appears only when
@@ -33,9 +31,10 @@ def export_run(trained: TrainedRun, images: Tensor, path: Path, *, split: str) -
 
     Args:
         trained: The run; it stays as it is.
-        images: Real images of the run. Shape ``(R, 3, S, S)``, uint8.
+        inputs: Real images of the run, shape ``(R, 3, S, S)``, uint8; or features, shape
+            ``(R, F)``, float32.
         path: The file to write; its folder is made.
-        split: Where the images come from.
+        split: Where they come from.
 
     Returns:
         What was compared.
@@ -49,12 +48,12 @@ def export_run(trained: TrainedRun, images: Tensor, path: Path, *, split: str) -
     require_size(deployed)
     make_room(path)
     with replacing(path) as temporary:
-        model = _checked_trace(deployed, images)
+        model = _checked_trace(deployed, inputs)
         metadata = describe_model(trained)
         entry = model.metadata_props.add()
         entry.key, entry.value = METADATA_KEY, json.dumps(metadata, ensure_ascii=False)
         onnx.save_model(model, temporary)
-        comparisons = compare(deployed, temporary, images)
+        comparisons = compare(deployed, temporary, inputs)
         require_agreement(comparisons)
     parity = {"split": split, "comparisons": [one.as_dict() for one in comparisons]}
     write_json(path.with_name("parity.json"), parity)
@@ -91,9 +90,9 @@ def require_size(deployed: DeployedClassifier) -> None:
         )
 
 
-def _checked_trace(deployed: DeployedClassifier, images: Tensor) -> onnx.ModelProto:
+def _checked_trace(deployed: DeployedClassifier, inputs: Tensor) -> onnx.ModelProto:
     try:
-        model = _trace(deployed, images)
+        model = _trace(deployed, inputs)
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # the exporter's many types, raised by whatever an extractor does
         reason = str(error).strip().partition("\n")[0]
@@ -105,15 +104,15 @@ def _checked_trace(deployed: DeployedClassifier, images: Tensor) -> onnx.ModelPr
     return model
 
 
-def _trace(deployed: DeployedClassifier, images: Tensor) -> onnx.ModelProto:
-    example = images[torch.arange(2) % len(images)]  # two images: a batch of one is baked in
+def _trace(deployed: DeployedClassifier, inputs: Tensor) -> onnx.ModelProto:
+    example = inputs[torch.arange(2) % len(inputs)]  # two samples: a batch of one is baked in
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         program = torch.onnx.export(
             deployed,
             (example,),
-            input_names=[INPUT_IMAGES],
-            output_names=list(OUTPUTS),
+            input_names=[deployed.input_name],
+            output_names=list(deployed.output_names),
             dynamic_shapes=({0: torch.export.Dim("batch")},),
             opset_version=OPSET,
             dynamo=True,
@@ -131,13 +130,19 @@ def describe_model(trained: TrainedRun) -> dict[str, Any]:
         "fdmo": version("fdmo"),
         "class_names": list(trained.class_names),
         "class_counts": trained.class_counts.tolist(),
-        "preprocessing": {
-            "image_size": trained.image_size,
-            "channels": "RGB",
-            "crop": "to the box, where there is one",
-            "resize": "bilinear with antialiasing, ratio kept, centred on black",
-            "range": "uint8, 0 to 255",
-        },
+        "preprocessing": _describe_input(trained),
         "data_digest": trained.data_digest,
         "config": trained.run.as_dict(),
+    }
+
+
+def _describe_input(trained: TrainedRun) -> dict[str, Any]:
+    if trained.feature_dim:
+        return {"feature_dim": trained.feature_dim, "range": "float32, as they were computed"}
+    return {
+        "image_size": trained.image_size,
+        "channels": "RGB",
+        "crop": "to the box, where there is one",
+        "resize": "bilinear with antialiasing, ratio kept, centred on black",
+        "range": "uint8, 0 to 255",
     }

@@ -77,7 +77,8 @@ def check_labels_are_class_indices(component: type[Any], config: Any) -> None:
 
 def check_images_are_rgb(component: type[Any], config: Any) -> None:
     """Images are uint8 of height, width and three channels, and a box has an area."""
-    for name, split in _load(component, config).named().items():
+    splits = _load(component, config)
+    for name, split in ({} if splits.feature_dim else splits.named()).items():
         for index, (image, box) in {
             index: (sample.image, sample.box) for index, sample in _looked_at(split).items()
         }.items():
@@ -94,6 +95,31 @@ def check_images_are_rgb(component: type[Any], config: Any) -> None:
             expect(
                 box is None or (box[0] < box[2] and box[1] < box[3]),
                 f"The box of image {index} of {name} is {box}. Expected left, top, right, bottom.",
+                read="Sample",
+            )
+
+
+def check_features_fit_the_streams(component: type[Any], config: Any) -> None:
+    """Samples of a set of features have finite float32 as long as all streams, images none."""
+    splits = _load(component, config)
+    for name, split in splits.named().items():
+        for index, sample in _looked_at(split).items():
+            features = sample.features
+            expect(
+                (0 if features is None else len(features)) == splits.feature_dim,
+                f"Sample {index} of {name} has {0 if features is None else len(features)} features "
+                f"with stream_dims {splits.stream_dims}. Expected their sum, and none without.",
+                read="Sample",
+            )
+            expect(
+                features is None
+                or (
+                    features.ndim == 1
+                    and features.dtype == np.float32
+                    and bool(np.isfinite(features).all())
+                ),
+                f"The features of sample {index} of {name} are not finite float32 in one row. "
+                f"Expected shape (F,).",
                 read="Sample",
             )
 
@@ -231,7 +257,11 @@ def _looked_at(split: Split) -> dict[int, Sample]:
 
 
 def _equal(one: Sample, other: Sample) -> bool:
-    pairs = [(one.image, other.image), (one.landmarks, other.landmarks)]
+    pairs = [
+        (one.image, other.image),
+        (one.landmarks, other.landmarks),
+        (one.features, other.features),
+    ]
     same = all(
         (left is None and right is None)
         or (left is not None and right is not None and np.array_equal(left, right))
@@ -245,6 +275,7 @@ CHECKS: tuple[Check, ...] = (
     check_has_named_classes,
     check_labels_are_class_indices,
     check_images_are_rgb,
+    check_features_fit_the_streams,
     check_landmarks_fit_their_names,
     check_splits_share_no_source,
     check_loads_the_same_twice,

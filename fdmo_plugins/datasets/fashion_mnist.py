@@ -1,7 +1,6 @@
 """Fashion-MNIST with a long tail: real photographs of garments, read from idx files."""
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -9,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from fdmo_core import ConfigError, DataError, Dataset, DatasetConfig, Sample, Splits
+from fdmo_core import ConfigError, DataError, Dataset, DatasetConfig, Splits
 from fdmo_core.imbalance import GAMO_COUNTS, exponential_counts, step_counts
 from fdmo_core.randomness import derive_seed
+from fdmo_plugins.datasets.grey_images import GreySplit
 from fdmo_plugins.datasets.idx import find_idx, read_idx
 
 CLASS_NAMES = (
@@ -75,38 +75,6 @@ class FashionMnistConfig(DatasetConfig):
                 f"it. Set profile = 'gamo' or gamo_exact = false."
             )
         return self
-
-
-@dataclass(frozen=True)
-class FashionMnistSplit:
-    """Chosen images of one idx file, held in memory.
-
-    Attributes:
-        images: Grey pixels. Shape ``(N, 28, 28)``, uint8.
-        labels: Shape ``(N,)``, int64.
-        indices: Where in the file each image was. Shape ``(N,)``, int64.
-        file: Name of the idx file.
-    """
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    indices: NDArray[np.int64]
-    file: str
-
-    def take(self, positions: NDArray[np.int64]) -> "FashionMnistSplit":
-        """Return the samples at these positions, a copy. Shape of positions ``(N,)``."""
-        return FashionMnistSplit(
-            self.images[positions], self.labels[positions], self.indices[positions], self.file
-        )
-
-    def __getitem__(self, index: int) -> Sample:
-        """Return one image, its grey repeated in the three channels."""
-        rgb = np.repeat(self.images[index][:, :, np.newaxis], 3, axis=2)
-        return Sample(rgb, int(self.labels[index]))
-
-    def source(self, index: int) -> str:
-        """Return the idx file and the number of the image in it, from 0."""
-        return f"{self.file} {self.indices[index]}"
 
 
 class FashionMnistDataset(Dataset):
@@ -249,7 +217,7 @@ def _download(root: str) -> Path:
     return folder / TORCHVISION_FOLDER
 
 
-def _read_part(folder: Path, part: str) -> FashionMnistSplit:
+def _read_part(folder: Path, part: str) -> GreySplit:
     """Return all images of the ``train`` or the ``test`` files."""
     images_path = find_idx(folder, IMAGES_FILES[part])
     labels_path = find_idx(folder, LABELS_FILES[part])
@@ -267,4 +235,4 @@ def _read_part(folder: Path, part: str) -> FashionMnistSplit:
             f"'{labels_path}' has the labels {np.unique(labels).tolist()}. Expected 0 to "
             f"{len(CLASS_NAMES) - 1}, each at least once. Copy or download the file again."
         )
-    return FashionMnistSplit(images, labels, np.arange(len(labels)), IMAGES_FILES[part])
+    return GreySplit(images, labels, np.arange(len(labels)), IMAGES_FILES[part])

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from fdmo_core import DataError, Dataset, DatasetConfig, Sample, Splits
 from fdmo_core.images import read_rgb
 from fdmo_core.randomness import derive_seed
+from fdmo_plugins.datasets.held_out import held_out_counts, nothing_drawn
 from fdmo_plugins.datasets.layout import SPLITS, existing_root, image_listing, printable
 from fdmo_plugins.datasets.scan import ScannedImage, scan_images
 
@@ -150,17 +151,6 @@ class FolderDataset(Dataset):
         return FolderSplit(root, paths, labels, self.config.max_pixels)
 
 
-def held_out_counts(count: int, val_share: float, test_share: float) -> tuple[int, int]:
-    """Return how many of a class's images validate and how many test.
-
-    Both are rounded to the nearest number, halves up. Where that would leave no image to train
-    with, validation gives way first.
-    """
-    num_test = min(int(count * test_share + 0.5), max(count - 1, 0))
-    num_val = min(int(count * val_share + 0.5), max(count - 1 - num_test, 0))
-    return num_val, num_test
-
-
 def _readable(
     listing: Mapping[str, Mapping[str, list[str]]], scanned: Mapping[str, ScannedImage]
 ) -> dict[str, ImagesByClass]:
@@ -209,11 +199,7 @@ def _check_drawn(drawn: Mapping[str, ImagesByClass], shares: Mapping[str, float]
     for split, share in shares.items():
         if share > 0 and not any(drawn[split].values()):
             largest = max(len(images) for images in drawn["train"].values())
-            raise DataError(
-                f"data.{split}_share = {share:g} draws no {split} image at all: the largest class "
-                f"keeps {largest} training images. Expected at least one. Add images, raise "
-                f"data.{split}_share, or set it to 0 to go without."
-            )
+            raise nothing_drawn(split, share, largest=largest, sample="image")
 
 
 def _digest(splits: Mapping[str, ImagesByClass], class_names: tuple[str, ...]) -> str:

@@ -54,8 +54,8 @@ def test_a_person_gets_the_differences_and_the_next_command(
     result = fdmo("export", "onnx", run_folder, "--out", "net.onnx", cwd=tmp_path)
 
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("Batch of  1 val images: 0 classes flip; largest difference: prob")
-    assert lines[2].startswith("Batch of 17 val images: ")
+    assert lines[0].startswith("Batch of  1 val samples: 0 classes flip; largest difference: prob")
+    assert lines[2].startswith("Batch of 17 val samples: ")
     assert lines[3:] == ["Wrote net.onnx (0.1 MiB)", "Next: fdmo evaluate net.onnx"]
 
 

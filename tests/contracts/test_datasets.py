@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -16,8 +17,10 @@ FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # of a Debian package
 VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "garments": [{"largest_class": 20, "imbalance_ratio": 10.0}],
     "fashion-mnist": [{}],
+    "digits": [{}],
     "folder": [{}, {"val_share": 0.0}],
     "table": [{}, {"val_share": 0.0}],
+    "features": [{}, {"val_share": 0.0}],
     "deepfashion": [{}, {"keep_empty_categories": True}],
     "deepfashion2": [{}, {"landmark_slots": 294}],
 }
@@ -36,6 +39,14 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("features") / "features.npz"
+    rng = np.random.default_rng(0)
+    np.savez(file, X=rng.normal(size=(30, 6)), y=np.repeat(["a", "b", "c"], [20, 9, 1]))
+    return file
+
+
+@pytest.fixture(scope="module")
 def lookalikes(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """The folders of data sets that can draw their own files, by name."""
     folders = {}
@@ -50,11 +61,12 @@ def lookalikes(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     "case", cases_for(Registry(load_plugins()), "dataset", variants=VARIANTS), ids=str
 )
 def test_keeps_to_the_contract_of_a_dataset(
-    case: Case, images: Path, lookalikes: Mapping[str, Path]
+    case: Case, images: Path, features: Path, lookalikes: Mapping[str, Path]
 ) -> None:
     if case.component.name == "fashion-mnist" and not FASHION_MNIST.is_dir():
         pytest.skip("the package dataset-fashion-mnist is not installed")
 
     own = {"folder": {"root": str(images)}, "table": {"file": str(images / "labels.csv")}}
+    own |= {"features": {"file": str(features)}}
     own |= {name: {"root": str(folder)} for name, folder in lookalikes.items()}
     case.run(**own.get(case.component.name, {}))

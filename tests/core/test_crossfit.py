@@ -19,6 +19,7 @@ from fdmo_core.map_building import open_maps
 from fdmo_core.maps import Maps
 from fdmo_core.model import TwoStreamClassifier
 from fdmo_core.model_building import initial_model
+from fdmo_core.network import Network
 from fdmo_core.phase1 import start_phase1, train_phase1
 from fdmo_core.randomness import rng_for
 from fdmo_core.recorder import Recorder
@@ -35,7 +36,7 @@ class Learned:
 
     run: Run
     maps: Maps
-    model: TwoStreamClassifier
+    model: Network
     dictionary: FeatureDictionary
     recorder: Recorder
     found: OutOfFold
@@ -186,7 +187,9 @@ def test_other_frozen_weights_than_phase_1_s_are_refused(
 ) -> None:
     frozen = {"name": "small-vgg", "channels": [4, 8], "freeze_stages": 1}
     run = tiny_run(texture_stream=frozen, shape_stream=frozen, crossfit={"folds": FOLDS})
-    model = share(check_run(run, tiny_splits))
+    plain = check_run(run, tiny_splits)
+    assert isinstance(plain, TwoStreamClassifier)
+    model = share(plain)
     recorder = replace(learned.recorder, folder=make_folder(tmp_path / "run"))
 
     with pytest.raises(RunFolderError, match="not those that phase 1 began with"):

@@ -17,7 +17,7 @@ from fdmo_core.errors import ConfigError, DataError, TrainingError
 from fdmo_core.experiments import Cell, phase1_lenders, require_same_settings, run_cells
 from fdmo_core.interfaces import Dataset
 from fdmo_core.journal import Journal, Progress
-from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.network import Network
 from fdmo_core.plugin_loading import load_plugins
 from fdmo_core.recorder import Recorder
 from fdmo_core.registry import Registry
@@ -30,7 +30,7 @@ CELLS: dict[str, dict[str, Any]] = {
     "no-aux": {"loss": {"name": "ldam"}, "model": {"auxiliary_classifier": False}},
 }
 TINY = {"data": {"name": "garments", "largest_class": 4, "imbalance_ratio": 2.0}}
-Trainer = Callable[[Cell, Splits, TwoStreamClassifier, Path | None], object]
+Trainer = Callable[[Cell, Splits, Network, Path | None], object]
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ class Training:
         self.stop = stop or {}
 
     def __call__(
-        self, cell: Cell, splits: Splits, model: TwoStreamClassifier, phase1_from: Path | None
+        self, cell: Cell, splits: Splits, model: Network, phase1_from: Path | None
     ) -> None:
         self.lenders[cell.name] = None if phase1_from is None else phase1_from.name
         phases = self.phases.setdefault(cell.name, [])

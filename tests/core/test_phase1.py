@@ -21,6 +21,7 @@ from fdmo_core.journal import Journal, Progress
 from fdmo_core.maps import LiveMaps, MapBatch
 from fdmo_core.model import TwoStreamClassifier, frozen_prefix
 from fdmo_core.model_building import build_model
+from fdmo_core.network import Network
 from fdmo_core.phase1 import (
     Phase1Config,
     Phase1State,
@@ -51,7 +52,12 @@ def started(run: Run, *, num_landmarks: int = 8) -> Phase1State:
     return start_phase1(model, run.core.phase1, Compute(CPU.device, run.core.compute))
 
 
-def live_maps(model: TwoStreamClassifier, batches: Batches, compute: Compute = CPU) -> LiveMaps:
+def two_streams(state: Phase1State) -> TwoStreamClassifier:
+    assert isinstance(state.model, TwoStreamClassifier)
+    return state.model
+
+
+def live_maps(model: Network, batches: Batches, compute: Compute = CPU) -> LiveMaps:
     return LiveMaps(
         batches, model, compute, augmentation=AugmentationConfig(), mirrored_landmarks=((0, 1),)
     )
@@ -135,9 +141,10 @@ def test_a_rate_is_set_for_all_parameters() -> None:
 def test_adam_gets_all_that_is_not_frozen(tiny_run: MakeRun) -> None:
     run = tiny_run(texture_stream={"freeze_stages": 1}, phase1={"betas": [0.8, 0.99]})
 
-    model, optimizer, _ = started(run)
+    state = started(run)
 
-    (group,) = optimizer.param_groups
+    model = two_streams(state)
+    (group,) = state.optimizer.param_groups
     frozen = {id(one) for one in frozen_prefix(model.texture_extractor).parameters()}
     everything = {id(one) for one in model.parameters()}
     assert frozen
@@ -146,7 +153,7 @@ def test_adam_gets_all_that_is_not_frozen(tiny_run: MakeRun) -> None:
 
 
 def test_the_shape_stream_alone_has_no_main_loss(tiny_run: MakeRun, batches: Batches) -> None:
-    model = started(tiny_run()).model
+    model = two_streams(started(tiny_run()))
 
     found = losses(model, first_batch(model, batches), is_shape_only=True)
 
@@ -166,7 +173,7 @@ def test_losses_have_the_names_of_what_the_model_has(
     tiny_run: MakeRun, batches: Batches, auxiliary: bool, num_landmarks: int, expected: list[str]
 ) -> None:
     run = tiny_run(model={"auxiliary_classifier": auxiliary})
-    model = started(run, num_landmarks=num_landmarks).model
+    model = two_streams(started(run, num_landmarks=num_landmarks))
 
     assert list(losses(model, first_batch(model, batches), is_shape_only=False)) == expected
 
@@ -180,7 +187,7 @@ def mean_cross_entropy(logits: list[list[float]], labels: list[int]) -> float:
 
 
 def test_both_classifiers_minimise_their_cross_entropy(tiny_run: MakeRun, batches: Batches) -> None:
-    model = started(tiny_run()).model.eval()
+    model = two_streams(started(tiny_run())).eval()
     batch = first_batch(model, batches)
 
     found = losses(model, batch, is_shape_only=False, auxiliary_weight=0.25)
@@ -193,7 +200,7 @@ def test_both_classifiers_minimise_their_cross_entropy(tiny_run: MakeRun, batche
 
 
 def test_the_landmark_head_scores_its_own_prediction(tiny_run: MakeRun, batches: Batches) -> None:
-    model = started(tiny_run()).model.eval()
+    model = two_streams(started(tiny_run())).eval()
     batch = first_batch(model, batches)
 
     found = losses(model, batch, is_shape_only=True)
@@ -258,7 +265,7 @@ def test_the_seed_decides_order_augmentation_and_dropout(
     trained: list[dict[str, Tensor]] = []
     for seed in (0, 0, 1):
         state = started(tiny_run())
-        state.model.shape_block.layers.append(nn.Dropout())
+        two_streams(state).shape_block.layers.append(nn.Dropout())
         torch.manual_seed(len(trained))  # must not matter
         train(state, batches, tiny_run(), seed=seed)
         trained.append(snapshot(state.model))
@@ -345,7 +352,7 @@ def test_convolutions_are_in_the_reduced_precision_and_losses_in_fp32(
     run = tiny_run(phase1={"shape_epochs": 0}, compute={"precision": precision})
     state = started(run)
     of_blocks, of_losses = set[torch.dtype](), set[torch.dtype]()
-    state.model.texture_block.layers[0].register_forward_hook(
+    two_streams(state).texture_block.layers[0].register_forward_hook(
         lambda _module, _given, found: of_blocks.add(found.dtype)
     )
 

@@ -17,6 +17,7 @@ from fdmo_core.data import open_batches, open_data, some_images
 from fdmo_core.engine import evaluate
 from fdmo_core.evaluation import model_predictor, score_images
 from fdmo_core.journal import Journal
+from fdmo_core.model import TwoStreamClassifier
 from fdmo_core.randomness import rng_for
 from fdmo_core.registry import Registry
 from fdmo_core.run_folder import TrainedRun, load_run
@@ -102,8 +103,13 @@ def exported(
     return path, export_run(trained, some_images(splits, 32)[0], path, split="val")
 
 
+def two_streams(trained: TrainedRun) -> TwoStreamClassifier:
+    assert isinstance(trained.model, TwoStreamClassifier)
+    return trained.model
+
+
 def test_the_streams_share_all_that_is_frozen(run: Run, trained: TrainedRun) -> None:
-    model = trained.model
+    model = two_streams(trained)
 
     assert model.num_shared_stages == model.texture_extractor.num_frozen_stages == 1 + NUM_PREFIX
 
@@ -115,7 +121,8 @@ def test_training_leaves_the_prefix_and_changes_the_rest(run: Run, trained: Trai
         key=lambda name: int(name.split(".")[1]),
     )
 
-    for extractor in (trained.model.texture_extractor, trained.model.shape_extractor):
+    model = two_streams(trained)
+    for extractor in (model.texture_extractor, model.shape_extractor):
         learned = [one for one in extractor.parameters() if one.dim() == 4]
         kept = [torch.equal(one, given[name]) for one, name in zip(learned, names, strict=True)]
         assert kept == [True] * NUM_PREFIX + [False] * NUM_TAIL

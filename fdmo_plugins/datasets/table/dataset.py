@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from fdmo_core import DataError, Dataset, DatasetConfig, Splits
+from fdmo_plugins.datasets.held_out import TEST, TRAIN, VAL, nothing_drawn
 from fdmo_plugins.datasets.layout import SPLITS
 from fdmo_plugins.datasets.table.columns import BOX_COLUMNS, Columns, find_columns, mirrored_pairs
-from fdmo_plugins.datasets.table.images import TEST, TRAIN, VAL, drawn_splits
+from fdmo_plugins.datasets.table.images import drawn_splits
 from fdmo_plugins.datasets.table.opening import OpenedTable, existing_table, open_rows
 from fdmo_plugins.datasets.table.parsing import BoxFormat, Parser
 from fdmo_plugins.datasets.table.reading import Table, open_table
@@ -145,12 +146,7 @@ class TableDataset(Dataset):
         for split, share in absent.items():
             if share > 0 and split not in splits:
                 largest = np.bincount(rows.labels[splits == TRAIN]).max()
-                raise DataError(
-                    f"data.{SPLITS[split]}_share = {share:g} draws no {SPLITS[split]} image at "
-                    f"all: the largest class keeps {largest} training images. Expected at least "
-                    f"one. Add images, raise data.{SPLITS[split]}_share, or set it to 0 to go "
-                    f"without."
-                )
+                raise nothing_drawn(SPLITS[split], share, largest=int(largest), sample="image")
         return splits
 
     def _split(

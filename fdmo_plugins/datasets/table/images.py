@@ -5,12 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fdmo_core.randomness import derive_seed
-from fdmo_plugins.datasets.folder import held_out_counts
+from fdmo_plugins.datasets import held_out
+from fdmo_plugins.datasets.held_out import TEST, TRAIN, VAL
 from fdmo_plugins.datasets.layout import SPLITS
 from fdmo_plugins.datasets.table.rows import Rows
-
-TRAIN, VAL, TEST = range(len(SPLITS))
 
 
 def contradictions(rows: Rows) -> dict[int, str]:
@@ -77,16 +75,15 @@ def drawn_splits(rows: Rows, shares: dict[int, float], *, seed: int) -> NDArray[
     _, firsts, images = np.unique(
         rows.path_keys[candidates], return_index=True, return_inverse=True
     )
-    # Hashes differ between two processes: what is drawn must follow the order of the rows.
-    labels = rows.labels[candidates[firsts]]
-    by_class = np.lexsort((firsts, labels))
-    ends = np.cumsum(np.bincount(labels, minlength=len(rows.label_names)))
-    of_image = np.full(len(firsts), TRAIN, dtype=np.int8)
-    for name, own in zip(rows.label_names, np.split(by_class, ends[:-1]), strict=True):
-        rng = np.random.default_rng(derive_seed(seed, "table", name))
-        num_val, num_test = held_out_counts(len(own), shares.get(VAL, 0.0), shares.get(TEST, 0.0))
-        drawn = own[rng.permutation(len(own))]
-        of_image[drawn[:num_val]] = VAL
-        of_image[drawn[num_val : num_val + num_test]] = TEST
+    order = np.argsort(firsts)  # hashes differ between processes: the draw follows the rows
+    of_image = np.empty(len(firsts), dtype=np.int8)
+    of_image[order] = held_out.drawn_splits(
+        rows.labels[candidates[firsts[order]]],
+        rows.label_names,
+        val_share=shares.get(VAL, 0.0),
+        test_share=shares.get(TEST, 0.0),
+        seed=seed,
+        of="table",
+    )
     splits[candidates] = of_image[images]
     return splits

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TextIO
 
 from fdmo_core import ConfigError, DataError
+from fdmo_plugins.datasets.arrow import import_pyarrow
 
 CHUNK_ROWS = 16_384
 MAX_LINE = 2**20  # characters; a file without line ends would be read into memory as one line
@@ -180,7 +181,7 @@ class ParquetTable:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._arrow = _pyarrow()
+        self._arrow = import_pyarrow(instead="give a CSV file")
         try:
             self._parquet = self._arrow.parquet.ParquetFile(file)
         except OSError as error:
@@ -213,18 +214,6 @@ class ParquetTable:
             f"'{self._file}' cannot be read as a table: {error}. Expected a Parquet file with "
             f"columns of text, numbers and lists of numbers. Write it again, or give a CSV file."
         )
-
-
-def _pyarrow() -> Any:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ConfigError(
-            "Parquet files are read with pyarrow, which is not installed. Expected pyarrow 15 or "
-            "later. Install it with: pip install 'fdmo[parquet]', or give a CSV file."
-        ) from error
-    return pyarrow
 
 
 def _unreadable(file: Path, error: OSError) -> DataError:

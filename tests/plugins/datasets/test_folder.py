@@ -8,7 +8,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from fdmo_core import ConfigError, DataError, Splits
-from fdmo_plugins.datasets.folder import FolderConfig, FolderDataset, held_out_counts
+from fdmo_plugins.datasets.folder import FolderConfig, FolderDataset
 
 
 def write_images(folder: Path, **counts: int) -> Path:
@@ -49,13 +49,6 @@ def test_every_image_is_in_exactly_one_split(tmp_path: Path) -> None:
     assert sorted(used) == sorted(
         [f"coat/{n:03}.png" for n in range(20)] + [f"bag/{n:03}.png" for n in range(11)]
     )
-
-
-@pytest.mark.parametrize(
-    ("count", "expected"), [(0, (0, 0)), (1, (0, 0)), (2, (0, 1)), (3, (0, 2)), (10, (3, 6))]
-)
-def test_a_class_keeps_an_image_to_train_with(count: int, expected: tuple[int, int]) -> None:
-    assert held_out_counts(count, 0.35, 0.6) == expected
 
 
 def test_the_seed_draws_the_splits_of_each_class_apart(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Features that something else computed, with labels: .npz, .npy, .safetensors and .parquet."""
