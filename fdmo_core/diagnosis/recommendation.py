@@ -13,7 +13,7 @@ from fdmo_core.diagnosis.separability import Separability
 
 FEW_ROWS = 10  # of a class in validation; below it one image is more than ten points of its recall
 MILD_RATIO = 1.5  # below it the prior moves a score by less than log 1.5
-OVER_SEPARATED = 0.05  # difference of mean recalls from which it is said
+OVER_FITTED = 0.05  # difference of mean recalls from which it is said
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def recommend(
         f"{len(class_names)} classes amount to {prior.effective_classes:.1f} equal ones."
     ]
     evidence += [_gain_sentence(one) for one in remedies]
-    evidence += _separation_sentences(class_names, separability)
+    evidence += _overfitting_sentences(class_names, separability)
     return Recommendation(
         _verdict(prior, remedies),
         tuple(evidence),
@@ -108,24 +108,38 @@ def _points(value: float, interval: Interval) -> str:
     return f"{100 * value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
-def _separation_sentences(class_names: Sequence[str], separability: Separability) -> list[str]:
+def _overfitting_sentences(class_names: Sequence[str], separability: Separability) -> list[str]:
+    means = _means(separability.recall)
+    if means is None or means[0] - means[1] < OVER_FITTED:
+        return []
     training, held_out = separability.recall
-    known = ~(training.isnan() | held_out.isnan())
-    if not known.any():
-        return []
-    gaps = (training - held_out).where(known, -torch.inf)
-    means = [float(one[known].mean()) for one in (training, held_out)]
-    if means[0] - means[1] < OVER_SEPARATED:
-        return []
-    worst = int(gaps.argmax())
+    worst = int((training - held_out).nan_to_num(nan=-torch.inf).argmax())
+    sentence = (
+        f"Phase 1 knows its training images by heart: it recognises {_percent(means[0])} of them "
+        f"and {_percent(means[1])} of the validation images (means over classes), most so in class "
+        f"'{class_names[worst]}', {_percent(training[worst])} and {_percent(held_out[worst])}."
+    )
+    own = _means(separability.nearest_mean)
+    if own is not None:
+        sentence += (
+            f" Of the features themselves, nearest class means recognise {_percent(own[0])} and "
+            f"{_percent(own[1])}."
+        )
     return [
-        f"Training features are over-separated: phase 1 recognises {100 * means[0]:.0f} % of them "
-        f"and {100 * means[1]:.0f} % on validation (means over classes), most so in class "
-        f"'{class_names[worst]}', {100 * float(training[worst]):.0f} % and "
-        f"{100 * float(held_out[worst]):.0f} %. Whatever is trained on such features meets an "
-        f"easier problem than new images are. Rebalancer 'crossfit' trains on features that are "
-        f"not over-separated."
+        f"{sentence} Whatever is trained on such features again meets an easier problem than new "
+        f"images are; rebalancer 'crossfit' trains on features of models that never saw their "
+        f"image."
     ]
+
+
+def _means(pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor] | None:
+    """Return the means over the classes of which both figures are known; None if there is none."""
+    known = ~(pair[0].isnan() | pair[1].isnan())
+    return (pair[0][known].mean(), pair[1][known].mean()) if known.any() else None
+
+
+def _percent(share: Tensor) -> str:
+    return f"{100 * float(share):.0f} %"
 
 
 def _cautions(class_names: Sequence[str], prior: Prior, validation_counts: Tensor) -> list[str]:

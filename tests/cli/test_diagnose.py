@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -75,6 +76,22 @@ def test_of_data_phase_1_is_trained_once_and_kept(
         margin = again["classes"][name]["margin"]["val"]
         assert one["margin"]["val"] == pytest.approx(margin, rel=1e-5)  # other memory, other sums
     assert not (folder / "checkpoints" / "phase2.safetensors").exists()
+
+
+def test_a_file_of_features_is_diagnosed_like_data(fdmo: Command, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), [60, 20, 10])
+    features = rng.normal(size=(90, 6)) + 2 * np.eye(6)[labels]
+    np.savez(tmp_path / "embeddings.npz", features=features.astype("f4"), labels=labels)
+    fast = ("--set", "phase1.epochs=2", "--set", "rebalancer.epochs=1")
+
+    result = fdmo(
+        *("diagnose", tmp_path / "embeddings.npz", *fast, "--out", tmp_path / "run", "--json")
+    )
+
+    found = diagnosed(result)
+    assert [one["train"] + one["val"] for one in found["classes"].values()] == [48, 16, 8]
+    assert found["run"] == str(tmp_path / "run")
 
 
 def test_options_without_a_meaning_are_refused(fdmo: Command, run_folder: Path) -> None:
