@@ -8,6 +8,7 @@ import sys
 import typer
 
 from fdmo_cli import (
+    compare,
     config,
     data,
     diagnose,
@@ -34,6 +35,7 @@ app.add_typer(data.app, name="data", help="Check images before training; draw lo
 app.add_typer(features.app, name="features", help="Write the features of images as a file.")
 app.command("diagnose")(diagnose.diagnose)
 app.add_typer(dictionary.app, name="dictionary", help="Show what artificial features are made of.")
+app.command("compare")(compare.compare)
 app.command("reproduce")(reproduce.reproduce)
 app.command("plugins")(plugins.plugins)
 app.add_typer(config.app, name="config", help="Show configurations and their JSON schema.")

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from fdmo_core.averages import average_class_accuracy, geometric_mean
+from fdmo_core.comparison.paired_bootstrap import resample_metrics
 from fdmo_core.intervals import percentile_interval
 
 SAMPLES = 2000
@@ -48,35 +48,15 @@ def measure_gain(
         labels: True classes, of at least one row. Shape ``(N,)``, int64.
         rng: Source of randomness.
     """
-    cells = _cells((before == labels).numpy(), (after == labels).numpy(), labels.numpy())
-    first, second = _recalls(cells)
-    drawn_first, drawn_second = _recalls(_resampled(cells, rng))
-    acsa = average_class_accuracy(drawn_second) - average_class_accuracy(drawn_first)
-    means = geometric_mean(drawn_second) - geometric_mean(drawn_first)
+    correct = np.stack([(one == labels).numpy() for one in (before, after)])  # (2, N)
+    known = labels.numpy()
+    classes = np.unique(known)
+    recalls = np.stack([correct[:, known == one].mean(axis=1) for one in classes], axis=1)
+    drawn = resample_metrics(correct, known, samples=SAMPLES, rng=rng)
+    acsa, means = (drawn[name][:, 1] - drawn[name][:, 0] for name in ("acsa", "geometric_mean"))
     return Gain(
-        float(average_class_accuracy(second) - average_class_accuracy(first)),
+        float(np.diff(average_class_accuracy(recalls))[0]),
         percentile_interval(acsa, confidence=CONFIDENCE),
-        float(geometric_mean(second) - geometric_mean(first)),
+        float(np.diff(geometric_mean(recalls))[0]),
         percentile_interval(means, confidence=CONFIDENCE),
     )
-
-
-def _cells(
-    before: NDArray[np.bool_], after: NDArray[np.bool_], labels: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Count each present class's rows by who is right: none, second, first, both. ``(C, 4)``."""
-    kinds = 2 * before.astype(np.int64) + after
-    present = np.unique(labels)
-    return np.stack([np.bincount(kinds[labels == label], minlength=4) for label in present])
-
-
-def _recalls(cells: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the recalls of both sets of predictions, ``(..., C)`` of ``(..., C, 4)``."""
-    totals = cells.sum(axis=-1)
-    return (cells[..., 2] + cells[..., 3]) / totals, (cells[..., 1] + cells[..., 3]) / totals
-
-
-def _resampled(cells: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw each class's rows with replacement. ``(R, C, 4)``."""
-    drawn = [rng.multinomial(one.sum(), one / one.sum(), size=SAMPLES) for one in cells]
-    return np.stack(drawn, axis=1)
