@@ -6,10 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from fdmo_core.checkpoint import load_checkpoint
-from fdmo_core.classifier import LinearClassifier
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run, read_toml, resolve_run
 from fdmo_core.crossfit import FOLDER as CROSSFIT_FOLDER
@@ -18,7 +16,7 @@ from fdmo_core.data import open_data
 from fdmo_core.data_exclusion import KeptRows
 from fdmo_core.errors import RunFolderError
 from fdmo_core.feature_space import FACTS_FILE, FeatureSpace
-from fdmo_core.interfaces import FeatureBatch, FeatureDictionary, LabelledFeatures, Rebalancer
+from fdmo_core.interfaces import FeatureDictionary, LabelledFeatures, Rebalancer
 from fdmo_core.journal import Journal
 from fdmo_core.map_building import open_maps
 from fdmo_core.maps import Maps
@@ -26,13 +24,13 @@ from fdmo_core.model_building import build_network
 from fdmo_core.network import Network
 from fdmo_core.phase2 import (
     empty_dictionary,
-    extract_features,
     held_out_scores,
     start_phase2,
 )
 from fdmo_core.recorder import Recorder, borrow_phase1, load_phase1
 from fdmo_core.registry import Registry
 from fdmo_core.samples import Splits
+from fdmo_core.space_learning import all_rows, classifier_on_cpu, features_of
 
 
 @dataclass(frozen=True)
@@ -67,10 +65,7 @@ class TrainedPhase1:
     def validation_features(self, journal: Journal) -> LabelledFeatures:
         """Return the features of the validation split, which may be empty, on the CPU."""
         maps = self.validation_maps(journal)
-        parts = list(extract_features(self.model, maps, compute=self.compute, journal=journal))
-        if not parts:
-            return _no_features(sum(self.model.stream_dims))
-        return LabelledFeatures(*_joined(parts)[:2])
+        return features_of(maps, self.model, compute=self.compute, journal=journal)
 
 
 def open_phase1(
@@ -213,8 +208,8 @@ def open_space(
         class_names=phase1.splits.class_names,
         class_counts=torch.from_numpy(phase1.splits.counts("train")),
         stream_dims=phase1.model.stream_dims,
-        classifier=_copied(phase1.model.main_classifier),
-        train=FeatureBatch(*_joined(list(phase1.dictionary.rows()))),
+        classifier=classifier_on_cpu(phase1.model.main_classifier),
+        train=all_rows(phase1.dictionary),
         splits={"val": validation, "test": _no_features(sum(phase1.model.stream_dims))},
         out_of_fold=None if phase1.out_of_fold is None else phase1.out_of_fold.held_out(),
     )
@@ -230,14 +225,3 @@ def without_test(space: FeatureSpace) -> FeatureSpace:
 
 def _no_features(length: int) -> LabelledFeatures:
     return LabelledFeatures(torch.empty(0, length), torch.empty(0, dtype=torch.int64))
-
-
-def _copied(classifier: torch.nn.Module) -> LinearClassifier:
-    weight = classifier.get_parameter("weight")
-    copied = LinearClassifier(weight.shape[1], weight.shape[0])
-    copied.load_state_dict(classifier.state_dict())
-    return copied
-
-
-def _joined(parts: list[FeatureBatch]) -> list[Tensor]:
-    return [torch.cat(column) for column in zip(*parts, strict=True)]

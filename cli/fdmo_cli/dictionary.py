@@ -68,7 +68,7 @@ def show(
 
 def _check(class_: str | None, all_: bool, out: Path | None, map_: str) -> None:
     """Raise a ConfigError for options that do not fit, before anything is computed."""
-    from fdmo_cli.provenance.feature_map import require_matplotlib
+    from fdmo_cli.reproduction.plots import require_matplotlib
     from fdmo_core.errors import ConfigError
     from fdmo_core.provenance.projection import require_projection
 
@@ -80,7 +80,7 @@ def _check(class_: str | None, all_: bool, out: Path | None, map_: str) -> None:
     if map_ != "none":
         require_projection(map_)
         if out is not None:
-            require_matplotlib()
+            require_matplotlib("go without a map with --map none")
 
 
 def _labels(names: tuple[str, ...], class_: str | None, phase1: "TrainedPhase1") -> list[int]:

@@ -9,9 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fdmo_cli.provenance import feature_map
-from fdmo_cli.provenance.feature_map import MARKS, require_matplotlib, write_map
-from fdmo_core.errors import ConfigError
+from fdmo_cli.provenance.feature_map import MARKS, write_map
 from fdmo_core.provenance.class_report import ClassReport, Figures
 
 
@@ -33,15 +31,3 @@ def test_every_feature_is_a_mark_of_its_kind(tmp_path: Path, held_out: int) -> N
     for size, (colour, _) in zip((3, held_out, 7), MARKS.values(), strict=True):
         marks = re.findall(rf"<use [^>]*: {colour.lower()}", paths[1].read_text())
         assert len(marks) == size + 1  # and the legend
-
-
-def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feature_map, "find_spec", lambda _name: None)
-
-    with pytest.raises(ConfigError) as caught:
-        require_matplotlib()
-
-    assert str(caught.value) == (
-        "matplotlib is not installed. Expected it for the map. Install it with pip install "
-        "'fdmo[plot]', or go without a map with --map none."
-    )
