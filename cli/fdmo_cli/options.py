@@ -9,8 +9,8 @@ ConfigOption = Annotated[
     Path | None,
     typer.Option(
         "--config",
-        help="Run configuration (TOML file), or a preset: deepfashion, deepfashion2, zhang; "
-        "default: all defaults.",
+        help="Run configuration (TOML file), or a preset: deepfashion, deepfashion2, features, "
+        "zhang; default: all defaults.",
     ),
 ]
 PluginOption = Annotated[

@@ -17,6 +17,7 @@ from fdmo_core.config import Run
 from fdmo_core.data import open_batches
 from fdmo_core.epoch_order import epoch_rows
 from fdmo_core.errors import ConfigError
+from fdmo_core.feature_classifier import FeatureClassifier
 from fdmo_core.imbalance import log_priors
 from fdmo_core.journal import Journal, Progress
 from fdmo_core.maps import LiveMaps, MapBatch
@@ -26,8 +27,10 @@ from fdmo_core.network import Network
 from fdmo_core.phase1 import (
     Phase1Config,
     Phase1State,
+    as_it_applies,
     learning_rate,
     phase1_losses,
+    require_epochs,
     require_shape_target,
     set_learning_rate,
     start_phase1,
@@ -464,3 +467,23 @@ def test_pulled_maps_change_what_is_learned(tiny_run: MakeRun, batches: Batches)
 
     assert differing(weights[0], weights[1])
     assert not differing(weights[1], weights[2])
+
+
+def test_without_a_shape_stream_its_epochs_do_not_apply(tiny_run: MakeRun) -> None:
+    config = Phase1Config(shape_epochs=3, epochs=2)
+    head = FeatureClassifier(stream_dims=(4,), num_classes=3)
+
+    assert as_it_applies(config, head) == config.model_copy(update={"shape_epochs": 0})
+    assert as_it_applies(config, two_streams(started(tiny_run()))) == config
+
+
+def test_a_main_classifier_that_would_train_for_no_epoch_is_refused() -> None:
+    require_epochs(Phase1Config(shape_epochs=0, epochs=1))
+
+    with pytest.raises(ConfigError) as caught:
+        require_epochs(Phase1Config(shape_epochs=3, epochs=0))
+
+    assert str(caught.value) == (
+        "phase1.epochs is 0, and data that are features have no shape stream: phase 1 would train "
+        "nothing. Expected at least 1 epoch for the main classifier. Set phase1.epochs."
+    )
