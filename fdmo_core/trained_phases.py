@@ -11,7 +11,7 @@ from fdmo_core.checkpoint import load_checkpoint
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run, read_toml, resolve_run
 from fdmo_core.crossfit import FOLDER as CROSSFIT_FOLDER
-from fdmo_core.crossfit import OutOfFold, read_out_of_fold
+from fdmo_core.crossfit import OutOfFold, cross_fit, read_out_of_fold
 from fdmo_core.data import open_data
 from fdmo_core.data_exclusion import KeptRows
 from fdmo_core.errors import RunFolderError
@@ -41,8 +41,9 @@ class TrainedPhase1:
         folder: The run folder.
         run: Its configuration.
         splits: The opened data set; the very data that the run was trained on.
-        model: With phase 1's classifiers, in evaluation mode, on the device.
-        dictionary: Real features of the training split, on the device.
+        model: Phase 1's network, or the ensemble of it and all fold models, in evaluation mode, on
+            the device.
+        dictionary: The features that it gives of the training split, on the device.
         out_of_fold: What fold models say of the training images; None where the run has none.
         compute: Device and precision.
     """
@@ -55,21 +56,27 @@ class TrainedPhase1:
     out_of_fold: OutOfFold | None
     compute: Compute
 
-    def validation_maps(self, journal: Journal) -> Maps:
-        """Return the maps of the validation split; no image of another split is read."""
+    def maps_of(self, split: str, journal: Journal) -> Maps:
+        """Return the maps of one split; no image of another one is read."""
         nothing = KeptRows(self.splits.val, np.arange(0), self.splits.val.labels[:0])
-        only_val = replace(self.splits, train=nothing, test=nothing)
-        maps = open_maps(self.run, only_val, self.model, compute=self.compute, journal=journal)
-        return maps["val"]
+        empty = dict.fromkeys(self.splits.named(), nothing)
+        only = replace(self.splits, **{**empty, split: self.splits.named()[split]})
+        maps = open_maps(self.run, only, self.model, compute=self.compute, journal=journal)
+        return maps[split]
 
     def validation_features(self, journal: Journal) -> LabelledFeatures:
         """Return the features of the validation split, which may be empty, on the CPU."""
-        maps = self.validation_maps(journal)
+        maps = self.maps_of("val", journal)
         return features_of(maps, self.model, compute=self.compute, journal=journal)
 
 
 def open_phase1(
-    folder: Path, registry: Registry, device: torch.device, *, lender: Path | None = None
+    folder: Path,
+    registry: Registry,
+    device: torch.device,
+    journal: Journal,
+    *,
+    lender: Path | None = None,
 ) -> TrainedPhase1:
     """Return what phase 1 of a run learned; whether its phase 2 is done plays no part.
 
@@ -77,6 +84,7 @@ def open_phase1(
         folder: The run folder.
         registry: Where components are found.
         device: Where model and dictionary go.
+        journal: Shown the progress, where features of an ensemble are computed again.
         lender: Folder of the run that phase 1 is from, if it is another's.
 
     Raises:
@@ -95,18 +103,35 @@ def open_phase1(
         stream_dims=splits.stream_dims,
     )
     dictionary = load(model, Recorder(folder, run, splits, compute), owner)
-    out_of_fold = None
+    model.to(device)
+    phase1 = TrainedPhase1(folder, run, splits, model, dictionary, None, compute)
     if run.cross_fits:
-        has_own = (folder / CROSSFIT_FOLDER).is_dir()
-        out_of_fold = read_out_of_fold(
-            (folder if has_own else owner) / CROSSFIT_FOLDER,
-            run.core.crossfit.folds,
-            torch.from_numpy(splits.train.labels),
-            dictionary.sources,
-        )
-    dictionary.to(device)
-    model.to(device).eval()
-    return TrainedPhase1(folder, run, splits, model, dictionary, out_of_fold, compute)
+        phase1 = _cross_fitted(phase1, owner, journal)
+    phase1.dictionary.to(device)
+    phase1.model.eval()
+    return phase1
+
+
+def _cross_fitted(phase1: TrainedPhase1, owner: Path, journal: Journal) -> TrainedPhase1:
+    """Add what fold models say; of an ensemble also its network and the features that it gives."""
+    run, folder = phase1.run, phase1.folder
+    home = folder if (folder / CROSSFIT_FOLDER).is_dir() else owner
+    labels = torch.from_numpy(phase1.splits.train.labels)
+    found = read_out_of_fold(
+        home / CROSSFIT_FOLDER, run.core.crossfit.folds, labels, phase1.dictionary.sources
+    )
+    if not run.core.crossfit.ensemble:
+        return replace(phase1, out_of_fold=found)
+    network, dictionary, found = cross_fit(  # every fold is done, so none is trained
+        run,
+        phase1.maps_of("train", journal),
+        phase1.model,
+        phase1.dictionary,
+        Recorder(home, run, phase1.splits, phase1.compute),
+        compute=phase1.compute,
+        journal=journal,
+    )
+    return replace(phase1, model=network, dictionary=dictionary, out_of_fold=found)
 
 
 def _require_phase1(folder: Path, owner: Path) -> None:
@@ -155,7 +180,7 @@ def open_phase2(phase1: TrainedPhase1, journal: Journal) -> TrainedPhase2:
         held_out=partial(
             held_out_scores,
             model=phase1.model,
-            validation=phase1.validation_maps(journal),
+            validation=phase1.maps_of("val", journal),
             out_of_fold=None if crossed is None else crossed.held_out(),
             compute=phase1.compute,
             journal=journal,
@@ -202,7 +227,7 @@ def open_space(
         space = FeatureSpace.load(folder / "space")
         run = resolve_run(read_toml(folder / "config.toml"), registry)
         return run, without_test(space)
-    phase1 = open_phase1(folder, registry, device, lender=lender)
+    phase1 = open_phase1(folder, registry, device, journal, lender=lender)
     validation = phase1.validation_features(journal)
     space = FeatureSpace(
         class_names=phase1.splits.class_names,

@@ -47,11 +47,11 @@ def show(
     from fdmo_core.trained_phases import open_phase1
 
     _check(class_, all_, out, map_)
-    phase1 = open_phase1(run, load_registry(), choose_device(device), lender=phase1_from)
-    names = phase1.splits.class_names
-    labels = _labels(names, class_, phase1)
+    registry, chosen_device = load_registry(), choose_device(device)
     with ProgressBars(quiet=as_json) as bars, Journal(show=bars.show, say=bars.say) as journal:
-        found = _reports(labels, phase1, seed, journal)
+        phase1 = open_phase1(run, registry, chosen_device, journal, lender=phase1_from)
+        names = phase1.splits.class_names
+        found = _reports(_labels(names, class_, phase1), phase1, seed, journal)
     images = phase1.dictionary.sources.tolist()
     sources = [phase1.splits.train.source(image) for image in images]
     files = [] if out is None else _draw(out, found, phase1, num, projection=map_, seed=seed)

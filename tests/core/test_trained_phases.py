@@ -49,7 +49,7 @@ def folder(
 
 @pytest.fixture(scope="module")
 def phase1(folder: Path, registry: Registry) -> TrainedPhase1:
-    return open_phase1(folder, registry, CPU)
+    return open_phase1(folder, registry, CPU, Journal())
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def acsa(classifier: torch.nn.Module, rows: LabelledFeatures) -> float:
     predicted = classifier(rows.features).argmax(dim=1)
     classes = rows.labels.unique().tolist()
     hits = [(predicted[rows.labels == one] == one).double().mean().item() for one in classes]
-    return sum(hits) / len(hits)
+    return float(sum(hits) / len(hits))
 
 
 def test_both_classifiers_have_the_figures_of_the_run(
@@ -110,6 +110,28 @@ def test_the_space_holds_training_and_validation_features_and_no_test(
     assert space.out_of_fold is not None
     weight = phase1.model.main_classifier.get_parameter("weight")
     assert torch.equal(space.classifier.weight, weight)
+
+
+def test_an_ensemble_is_put_together_again(
+    folder: Path,
+    tiny_run: Callable[..., Run],
+    tiny_splits: Splits,
+    train_into: TrainInto,
+    registry: Registry,
+    tmp_path: Path,
+) -> None:
+    run = tiny_run(crossfit={"ensemble": True, "folds": 2})
+    out = tmp_path / "run"
+    metrics = train_into(out, run, tiny_splits)["val"]
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+
+    found = open_phase1(out, registry, CPU, Journal())
+
+    features = found.validation_features(Journal())
+    after = open_phase2(found, Journal()).rebalancer.classifier
+    assert acsa(found.model.main_classifier, features) == pytest.approx(metrics["before"]["acsa"])
+    assert acsa(after, features) == pytest.approx(metrics["after"]["acsa"])
+    assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 class Unreadable:
@@ -165,8 +187,8 @@ def test_phase_1_of_another_run_is_named_by_the_option(
     train_into(tmp_path / "borrower", tiny_run(), tiny_splits, phase1_from=folder)
 
     with pytest.raises(RunFolderError) as caught:
-        open_phase1(tmp_path / "borrower", registry, CPU)
-    found = open_phase1(tmp_path / "borrower", registry, CPU, lender=folder)
+        open_phase1(tmp_path / "borrower", registry, CPU, Journal())
+    found = open_phase1(tmp_path / "borrower", registry, CPU, Journal(), lender=folder)
 
     assert str(caught.value) == (
         f"{tmp_path / 'borrower'} holds no phase 1. Expected checkpoints/phase1.safetensors. If "
@@ -186,7 +208,7 @@ def test_a_phase_2_that_is_not_finished_is_refused(
     )
 
     with pytest.raises(RunFolderError) as caught:
-        open_phase2(open_phase1(copied, registry, CPU), Journal())
+        open_phase2(open_phase1(copied, registry, CPU, Journal()), Journal())
 
     assert str(caught.value) == (
         f"Phase 2 of {copied} has 0 steps done. Expected all {phase2.rebalancer.num_steps}. Let "
@@ -205,14 +227,14 @@ def test_a_rebalancer_without_steps_needs_no_checkpoint(
     run = tiny_run(rebalancer={"epochs": 0})
     train_into(tmp_path / "run", run, tiny_splits, phase1_from=folder)
 
-    found = open_phase1(tmp_path / "run", registry, CPU, lender=folder)
+    found = open_phase1(tmp_path / "run", registry, CPU, Journal(), lender=folder)
 
     assert open_phase2(found, Journal()).rebalancer.num_steps == 0
 
 
 def test_what_is_no_run_folder_is_refused(registry: Registry, tmp_path: Path) -> None:
     with pytest.raises(RunFolderError) as caught:
-        open_phase1(tmp_path, registry, CPU)
+        open_phase1(tmp_path, registry, CPU, Journal())
 
     assert str(caught.value) == (
         f"{tmp_path} is no run folder: it has no config.toml. Expected a folder that 'fdmo train' "

@@ -29,10 +29,10 @@ def space() -> FeatureSpace:
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(classifier(train.features), train.labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)
     return FeatureSpace(
         class_names=("coat", "scarf", "Kimono"),
         class_counts=torch.tensor(COUNTS),
