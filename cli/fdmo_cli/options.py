@@ -31,3 +31,7 @@ SetOption = Annotated[
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Decides everything drawn.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+LenderOption = Annotated[
+    Path | None,
+    typer.Option("--phase1-from", help="Run folder that the run took its phase 1 from, if any."),
+]
