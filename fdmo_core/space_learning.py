@@ -19,11 +19,17 @@ from fdmo_core.map_building import open_maps
 from fdmo_core.maps import Maps
 from fdmo_core.network import Network
 from fdmo_core.phase2 import extract_features
-from fdmo_core.recorder import Recorder
+from fdmo_core.recorder import Recorder, borrow_phase1
 
 
 def learn_space(
-    run: Run, folder: Path, *, compute: Compute, journal: Journal, out_of_fold: bool = False
+    run: Run,
+    folder: Path,
+    *,
+    compute: Compute,
+    journal: Journal,
+    out_of_fold: bool = False,
+    phase1_from: Path | None = None,
 ) -> FeatureSpace:
     """Return a run's feature space, from its folder if it is there, or else by phase 1.
 
@@ -35,6 +41,7 @@ def learn_space(
         journal: Told every step.
         out_of_fold: Whether the training images are cross-fitted as well, which takes the training
             of ``crossfit.folds`` more models.
+        phase1_from: Folder of a run whose phase 1 and dictionary are used instead of new ones.
     """
     space_folder = folder / "space"
     if (space_folder / FACTS_FILE).is_file():
@@ -49,14 +56,23 @@ def learn_space(
     for notice in data_notices(splits, mirrors=run.core.augmentation.mirror):
         journal.notice(notice)
     model.to(compute.device)
+    dictionary = None if phase1_from is None else borrow_phase1(model, recorder, phase1_from)
     maps = open_maps(run, splits, model, compute=compute, journal=journal)
-    dictionary = learn_features(
-        run, maps["train"], model, recorder, compute=compute, journal=journal
-    )
+    if dictionary is None:
+        dictionary = learn_features(
+            run, maps["train"], model, recorder, compute=compute, journal=journal
+        )
     crossed = None
-    if out_of_fold:
-        crossed = cross_fit(
-            run, maps["train"], model, dictionary, recorder, compute=compute, journal=journal
+    if out_of_fold or run.core.crossfit.ensemble:
+        model, dictionary, crossed = cross_fit(
+            run,
+            maps["train"],
+            model,
+            dictionary,
+            recorder,
+            lender=phase1_from,
+            compute=compute,
+            journal=journal,
         )
     space = FeatureSpace(
         class_names=splits.class_names,

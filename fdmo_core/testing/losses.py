@@ -19,6 +19,7 @@ from fdmo_core.testing.expectations import (
 
 READ = "Loss.forward"
 CLASS_COUNTS = (40, 9, 2)
+WITH_EMPTY = (40, 0, 2)
 SHARES = (0.0, 0.99)  # of the training: its begin and its end
 HALVES = (torch.bfloat16, torch.float16)
 EXTREME = 1e4  # a logit that overflows exp and squares badly, and that training does reach
@@ -26,7 +27,7 @@ EXTREME = 1e4  # a logit that overflows exp and squares badly, and that training
 
 def check_is_built_from_class_counts(component: type[Any], config: Any) -> None:
     """It is constructed from its config and the class counts, one of which may be 0."""
-    for counts in (CLASS_COUNTS, (40, 0, 2)):
+    for counts in (CLASS_COUNTS, WITH_EMPTY):
         expect_built(component, Loss, config, class_counts=torch.tensor(counts))
     scale = _loss(component, config).cosine_scale
     expect(
@@ -44,6 +45,21 @@ def check_is_one_finite_number(component: type[Any], config: Any) -> None:
         value = loss(logits, torch.tensor(labels))
         expect_tensor(value, (), torch.float32, what=f"The loss of labels {labels}", read=READ)
         expect(value >= 0, f"The loss is {value:g}. Expected at least 0.", read=READ)
+
+
+def check_stays_finite_beside_a_class_without_images(component: type[Any], config: Any) -> None:
+    """A class of count 0 spoils neither the loss of the others nor its gradient."""
+    logits, labels = torch.tensor([[1.0, 0.5, -1.0], [0.0, 2.0, 1.0]]), torch.tensor([0, 2])
+    for share in SHARES:
+        loss = _loss(component, config, share, class_counts=WITH_EMPTY)
+        value, slope = _scored(loss, logits, labels)
+        expect(
+            value.isfinite() and slope.isfinite().all(),
+            f"With counts of {WITH_EMPTY} the loss of labels {labels.tolist()} is {value:g} and "
+            f"its gradient {slope.tolist()}. Expected finite numbers: a class without images is "
+            f"no label, but it has a logit.",
+            read=READ,
+        )
 
 
 def check_prefers_the_right_answer(component: type[Any], config: Any) -> None:
@@ -179,8 +195,14 @@ def check_repeats_itself(component: type[Any], config: Any) -> None:
     )
 
 
-def _loss(component: type[Any], config: Any, share: float = 0.0) -> Loss:
-    loss: Loss = built(component, config, class_counts=torch.tensor(CLASS_COUNTS))
+def _loss(
+    component: type[Any],
+    config: Any,
+    share: float = 0.0,
+    *,
+    class_counts: tuple[int, ...] = CLASS_COUNTS,
+) -> Loss:
+    loss: Loss = built(component, config, class_counts=torch.tensor(class_counts))
     loss.begin_step(share)
     return loss
 
@@ -200,6 +222,7 @@ def _scored(loss: Loss, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]
 CHECKS: tuple[Check, ...] = (
     check_is_built_from_class_counts,
     check_is_one_finite_number,
+    check_stays_finite_beside_a_class_without_images,
     check_prefers_the_right_answer,
     check_raises_the_score_of_the_true_class,
     check_survives_extreme_logits,

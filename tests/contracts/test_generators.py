@@ -21,6 +21,8 @@ VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {**SMALL, "anchors": "fixed"},
         {**SMALL, "anchors": "fixed", "weights": "per-feature"},
     ],
+    "dirichlet": [{}, {"concentration": 0.01, "tie_streams": True}],
+    "smote": [{}, {"neighbors": 1}],
     "attention": [
         {**SMALL, "sketch_dim": 4, "key_dim": 4},
         {**SMALL, "sketch_dim": 4, "key_dim": 4, "tie_streams": True},

@@ -18,6 +18,7 @@ from fdmo_core.data import open_batches
 from fdmo_core.epoch_order import epoch_rows
 from fdmo_core.errors import ConfigError
 from fdmo_core.feature_classifier import FeatureClassifier
+from fdmo_core.imbalance import log_priors
 from fdmo_core.journal import Journal, Progress
 from fdmo_core.maps import LiveMaps, MapBatch
 from fdmo_core.model import TwoStreamClassifier, frozen_prefix
@@ -27,7 +28,6 @@ from fdmo_core.phase1 import (
     Phase1Config,
     Phase1State,
     as_it_applies,
-    class_log_priors,
     learning_rate,
     phase1_losses,
     require_epochs,
@@ -104,7 +104,7 @@ def losses(
         batch.landmarks,
         model.landmark_head,
         Phase1Config(**options),
-        log_priors=class_log_priors(batch.labels, model.num_classes),
+        log_prior=log_priors(batch.labels.bincount(minlength=model.num_classes)),
     )
 
 
@@ -425,25 +425,17 @@ def test_a_prior_is_added_to_the_main_classifier_s_scores_alone(
 ) -> None:
     model = build_model(tiny_run(), num_classes=12, num_landmarks=0).eval()
     batch = first_batch(model, batches)
-    log_priors = class_log_priors(batch.labels, 12)
+    prior = log_priors(batch.labels.bincount(minlength=12))
     plain = losses(model, batch, is_shape_only=False)
     adjusted = losses(model, batch, is_shape_only=False, prior_strength=1.5)
 
     logits = model(batch.maps).logits.tolist()
     expected = 0.0
     for row, label in zip(logits, batch.labels.tolist(), strict=True):
-        scores = [
-            score + 1.5 * prior for score, prior in zip(row, log_priors.tolist(), strict=True)
-        ]
+        scores = [score + 1.5 * one for score, one in zip(row, prior.tolist(), strict=True)]
         expected += math.log(sum(map(math.exp, scores))) - scores[label]
     assert adjusted["main"].item() == pytest.approx(expected / len(logits), rel=1e-4)
     assert torch.equal(plain["auxiliary"], adjusted["auxiliary"])
-
-
-def test_a_class_without_labels_has_the_prior_of_one() -> None:
-    priors = class_log_priors(torch.tensor([0, 0, 0, 2]), 3).exp()
-
-    assert priors.tolist() == pytest.approx([3 / 5, 1 / 5, 1 / 5])
 
 
 def test_phase_1_can_learn_from_some_images_alone(tiny_run: MakeRun, batches: Batches) -> None:

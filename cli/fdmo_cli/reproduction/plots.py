@@ -48,10 +48,15 @@ def write_plots(
     figure = Figure(layout="constrained")
     draw[experiment.kind](figure, experiment, records)
     figure.suptitle("\n".join([experiment.title, *notes]), fontsize=9)
-    paths = [folder / f"{experiment.name}.{name}" for name in FORMATS]
-    for path, name in zip(paths, FORMATS, strict=True):
+    return save_figure(folder, experiment.name, figure)
+
+
+def save_figure(folder: Path, name: str, figure: "Figure") -> list[Path]:
+    """Write ``NAME.png`` and ``NAME.svg`` and return their paths."""
+    paths = [folder / f"{name}.{kind}" for kind in FORMATS]
+    for path, kind in zip(paths, FORMATS, strict=True):
         with replacing(path) as temporary:
-            figure.savefig(temporary, format=name, dpi=DOTS_PER_INCH)
+            figure.savefig(temporary, format=kind, dpi=DOTS_PER_INCH)
     return paths
 
 

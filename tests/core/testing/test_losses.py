@@ -27,6 +27,15 @@ class Negative(CrossEntropyLoss):
         return super().forward(logits, labels) - 100
 
 
+class CentresItsPriors(CrossEntropyLoss):
+    def __init__(self, config: CrossEntropyLossConfig, *, class_counts: Tensor) -> None:
+        super().__init__(config, class_counts=class_counts)
+        self.offsets = class_counts.log() - class_counts.log().mean()  # NaN beside log 0
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return super().forward(logits + self.offsets, labels)
+
+
 class IgnoresLabels(CrossEntropyLoss):
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         return logits.float().square().mean()
@@ -101,6 +110,11 @@ BROKEN: list[tuple[type[Any], Check, str]] = [
     (RefusesEmptyClasses, kit.check_is_built_from_class_counts, "ZeroDivisionError: a class"),
     (OneLossPerSample, kit.check_is_one_finite_number, r"shape \(3,\). Expected \(\)"),
     (Negative, kit.check_is_one_finite_number, "Expected at least 0"),
+    (
+        CentresItsPriors,
+        kit.check_stays_finite_beside_a_class_without_images,
+        r"counts of \(40, 0, 2\) the loss of labels \[0, 2\] is nan",
+    ),
     (IgnoresLabels, kit.check_prefers_the_right_answer, "Class 0 costs"),
     (Detached, kit.check_raises_the_score_of_the_true_class, "No gradient reaches the logits"),
     (Flat, kit.check_raises_the_score_of_the_true_class, "Expected a negative one"),
