@@ -50,9 +50,9 @@ class Ensemble(Network):
         return self.members[0].shared_stages
 
     @property
-    def takes_features(self) -> bool:
-        """Whether the members do."""
-        return self.members[0].takes_features
+    def input_dim(self) -> int:
+        """What each member takes."""
+        return self.members[0].input_dim
 
     def share_prefix(self) -> None:
         """Have each member find what its streams share."""

@@ -109,7 +109,7 @@ def require_epochs(config: Phase1Config) -> None:
 
 def as_it_applies(config: Phase1Config, model: Network) -> Phase1Config:
     """Return the settings as they apply to a network: no shape stream, no epoch of it alone."""
-    return config.model_copy(update={"shape_epochs": 0}) if model.takes_features else config
+    return config.model_copy(update={"shape_epochs": 0}) if model.input_dim else config
 
 
 def start_phase1(model: Network, config: Phase1Config, compute: Compute) -> Phase1State:
