@@ -59,8 +59,9 @@ class TrainedPhase1:
     def maps_of(self, split: str, journal: Journal) -> Maps:
         """Return the maps of one split; no image of another one is read."""
         nothing = KeptRows(self.splits.val, np.arange(0), self.splits.val.labels[:0])
-        empty = dict.fromkeys(self.splits.named(), nothing)
-        only = replace(self.splits, **{**empty, split: self.splits.named()[split]})
+        named = self.splits.named()
+        train, val, test = (one if name == split else nothing for name, one in named.items())
+        only = replace(self.splits, train=train, val=val, test=test)
         maps = open_maps(self.run, only, self.model, compute=self.compute, journal=journal)
         return maps[split]
 
