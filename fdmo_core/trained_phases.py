@@ -12,7 +12,7 @@ from fdmo_core.compute import Compute
 from fdmo_core.config import Run, read_toml, resolve_run
 from fdmo_core.crossfit import FOLDER as CROSSFIT_FOLDER
 from fdmo_core.crossfit import OutOfFold, cross_fit, read_out_of_fold
-from fdmo_core.data import open_data
+from fdmo_core.data import SPLIT_NAMES, open_data
 from fdmo_core.data_exclusion import KeptRows
 from fdmo_core.errors import RunFolderError
 from fdmo_core.feature_space import FACTS_FILE, FeatureSpace
@@ -29,7 +29,7 @@ from fdmo_core.phase2 import (
 )
 from fdmo_core.recorder import Recorder, borrow_phase1, load_phase1
 from fdmo_core.registry import Registry
-from fdmo_core.samples import Splits
+from fdmo_core.samples import Split, Splits
 from fdmo_core.space_learning import all_rows, classifier_on_cpu, features_of
 
 
@@ -59,9 +59,11 @@ class TrainedPhase1:
     def maps_of(self, split: str, journal: Journal) -> Maps:
         """Return the maps of one split; no image of another one is read."""
         nothing = KeptRows(self.splits.val, np.arange(0), self.splits.val.labels[:0])
-        named = self.splits.named()
-        train, val, test = (one if name == split else nothing for name, one in named.items())
-        only = replace(self.splits, train=train, val=val, test=test)
+        named: dict[str, Split] = {
+            **dict.fromkeys(SPLIT_NAMES, nothing),
+            split: self.splits.named()[split],
+        }
+        only = replace(self.splits, train=named["train"], val=named["val"], test=named["test"])
         maps = open_maps(self.run, only, self.model, compute=self.compute, journal=journal)
         return maps[split]
 

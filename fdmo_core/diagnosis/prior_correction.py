@@ -11,9 +11,10 @@ STRENGTHS = tuple(round(-1 + 0.05 * step, 2) for step in range(81))  # as 'logit
 
 
 def choose_strength(logits: Tensor, labels: Tensor, class_counts: Tensor) -> float:
-    """Return the tau of ``logits - tau * log prior`` with the largest mean recall of the classes.
+    """Return the tau of ``logits - tau * log prior``, as the rebalancer 'logit-adjustment' does.
 
-    Of several the one nearest to 1, where theory puts it.
+    It has the largest mean log-likelihood of the classes; of several it is the one nearest to 1,
+    where theory puts it.
 
     Source: Menon et al. 2021, post-hoc logit adjustment.
 
@@ -27,7 +28,7 @@ def choose_strength(logits: Tensor, labels: Tensor, class_counts: Tensor) -> flo
         STRENGTHS,
         lambda strength: logits - strength * prior,
         labels,
-        criterion="acsa",
+        criterion="balanced-nll",
         num_classes=len(class_counts),
         nearest_to=1.0,
     ).value

@@ -4,12 +4,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from fdmo_core.classifier import LinearClassifier
 from fdmo_core.diagnosis.prior_correction import (
-    STRENGTHS,
     choose_strength,
     cross_validated_predictions,
     deal_folds,
 )
+from fdmo_core.interfaces import HeldOut, Phase2Parts
+from fdmo_core.registry import Registry
+from fdmo_core.testing.toys import ToyDictionary, ToyDictionaryConfig, ToyLoss, ToyLossConfig
 
 COUNTS = torch.tensor([900, 90, 10])
 
@@ -26,19 +29,35 @@ def acsa(predicted: Tensor, labels: Tensor) -> float:
     return sum((predicted[labels == one] == one).double().mean().item() for one in range(3)) / 3
 
 
-def test_the_strength_has_the_largest_mean_recall() -> None:
-    logits, labels = biased(300)
+@pytest.mark.parametrize("strength", [0.5, 1.0, 1.5])
+def test_the_strength_that_the_prior_came_in_with_is_found(strength: float) -> None:
+    logits, labels = biased(2000, strength=strength)
 
-    found = choose_strength(logits, labels, COUNTS)
-
-    prior = (COUNTS / 1000).log()
-    reached = [acsa((logits - one * prior).argmax(dim=1), labels) for one in STRENGTHS]
-    assert reached[STRENGTHS.index(found)] == pytest.approx(max(reached))
-    assert found == pytest.approx(1, abs=0.4)
+    assert choose_strength(logits, labels, COUNTS) == pytest.approx(strength, abs=0.11)
 
 
-def test_of_equally_good_strengths_it_is_the_one_nearest_to_1() -> None:
-    assert choose_strength(99 * torch.eye(3), torch.arange(3), COUNTS) == 1
+def test_it_is_the_strength_that_logit_adjustment_chooses(registry: Registry) -> None:
+    logits, labels = biased(40)
+    rebalancer = registry.find("logit-adjustment").component
+    classifier = LinearClassifier(3, 3)
+    torch.nn.init.eye_(classifier.weight)
+    torch.nn.init.zeros_(classifier.bias)
+    held = HeldOut(logits, classifier(logits).detach(), labels)
+    parts = Phase2Parts(
+        classifier=classifier,
+        dictionary=ToyDictionary(ToyDictionaryConfig(), num_classes=3, stream_dims=(3,), seed=0),
+        class_counts=COUNTS,
+        make_generator=lambda _: pytest.fail("no generator is asked for"),
+        loss=ToyLoss(ToyLossConfig(), class_counts=COUNTS),
+        held_out=lambda _: held,
+        rng=torch.Generator(),
+    )
+
+    adjusted = rebalancer(rebalancer.config_class(), parts=parts).classifier
+
+    bias = adjusted.get_parameter("bias")
+    expected = -choose_strength(logits, labels, COUNTS) * (COUNTS / 1000).log()
+    assert torch.allclose(bias, expected, atol=1e-5)
 
 
 def test_each_row_is_predicted_by_a_strength_that_others_chose() -> None:
