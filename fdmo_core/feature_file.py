@@ -7,7 +7,7 @@ extraction that was interrupted, with however many processes, goes on with the r
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,6 @@ FEATURES_KEY = "features"
 LABELS_KEY = "labels"
 SPLIT_KEY = "split"
 SOURCES_KEY = "sources"
-FORMAT_VERSION = 1
 TYPES = {"<i8": "I64", "<f4": "F32", "|u1": "U8"}  # of numpy, of safetensors
 
 
@@ -38,7 +37,7 @@ class FeatureFileFacts(Settings):
         origin: All that decided the features, so that no other extraction goes on with them.
     """
 
-    format: int = FORMAT_VERSION
+    format: Literal[1] = 1
     class_names: tuple[str, ...] | None = None
     stream_dims: tuple[int, ...] = ()
     keeps_empty_classes: bool = False

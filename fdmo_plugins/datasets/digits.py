@@ -1,7 +1,8 @@
 """Digits with a long tail: the small handwritten ones that scikit-learn carries."""
 
 import hashlib
-from typing import ClassVar, Literal
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,18 +54,25 @@ class DigitsDataset(Dataset):
     Args:
         config: The long tail, and how many images validate.
         seed: Decides which digits are rare, and which of their images are learned from.
+
+    Raises:
+        ConfigError: scikit-learn is not installed.
     """
 
     config_class: ClassVar[type[DatasetConfig]] = DigitsConfig
     config: DigitsConfig
 
+    def __init__(self, config: Any, *, seed: int) -> None:
+        super().__init__(config, seed=seed)
+        self._load_digits = _import_load_digits()  # the import itself draws from random
+
     def load(self) -> Splits:
         """Return the splits; errors as in :meth:`Dataset.load`.
 
         Raises:
-            ConfigError: scikit-learn is not installed, or a class has too few images.
+            ConfigError: A class has too few images.
         """
-        whole = _read_digits()
+        whole = _as_split(self._load_digits())
         rarity = np.random.default_rng(derive_seed(self.seed, "digits", "rarity"))
         counts = rarity.permutation(_counts(self.config))  # (C,)
         chosen: dict[str, list[NDArray[np.int64]]] = {"train": [], "val": [], "test": []}
@@ -116,7 +124,7 @@ def _counts(config: DigitsConfig) -> tuple[int, ...]:
             return step_counts(config.largest_class, len(CLASS_NAMES), config.imbalance_ratio)
 
 
-def _read_digits() -> GreySplit:
+def _import_load_digits() -> Callable[[], Any]:
     try:
         from sklearn.datasets import load_digits  # an extra: looked for when it is needed
     except ImportError as error:
@@ -124,7 +132,11 @@ def _read_digits() -> GreySplit:
             "The data set 'digits' comes with scikit-learn, which is not installed. Expected "
             "scikit-learn 1.5 or later. Install it with: pip install 'fdmo[sklearn]'"
         ) from error
-    digits = load_digits()
+    load: Callable[[], Any] = load_digits
+    return load
+
+
+def _as_split(digits: Any) -> GreySplit:
     images = np.rint(digits.images * (255 / BRIGHTEST)).astype(np.uint8)
     labels = digits.target.astype(np.int64)
     return GreySplit(images, labels, np.arange(len(labels)), "digits")

@@ -158,27 +158,28 @@ class FeaturesDataset(Dataset):
         config = self.config
         keys = Keys(
             features=(config.features_key,) if config.features_key else FEATURES_KEYS,
-            labels=(config.labels_key,) if config.labels_key else LABELS_KEYS,
+            labels=self._labels_keys(),
             split=(config.split_key,) if config.split_key and not config.split_file else (),
             columns=config.feature_columns,
         )
-        has_labels = not config.labels_file
-        suffix = file.suffix.lower()
-        match suffix:
+        match suffix := file.suffix.lower():
             case ".npz":
-                stored = open_npz(file, keys, has_labels=has_labels)
+                return open_npz(file, keys)
             case ".npy":
-                stored = StoredFeatures(open_npy(file), None, None)
+                return StoredFeatures(open_npy(file), None, None)
             case ".safetensors":
-                stored = open_safetensors(file, keys, has_labels=has_labels)
+                return open_safetensors(file, keys)
             case ".parquet":
-                stored = ParquetFeatures(file, keys).open(has_labels=has_labels)
-            case _:
-                raise ConfigError(
-                    f"'{file}' ends in '{suffix}'. Expected .npz, .npy, .safetensors or .parquet. "
-                    f"Convert the file, and correct data.file."
-                )
-        return stored if has_labels else stored._replace(labels=None)
+                return ParquetFeatures(file, keys).open()
+        raise ConfigError(
+            f"'{file}' ends in '{suffix}'. Expected .npz, .npy, .safetensors or .parquet. Convert "
+            f"the file, and correct data.file."
+        )
+
+    def _labels_keys(self) -> tuple[str, ...]:
+        if self.config.labels_file:
+            return ()
+        return (self.config.labels_key,) if self.config.labels_key else LABELS_KEYS
 
     def _stream_dims(self, stored: StoredFeatures) -> tuple[int, ...]:
         length = stored.features.shape[1]

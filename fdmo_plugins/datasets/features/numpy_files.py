@@ -15,7 +15,7 @@ from fdmo_plugins.datasets.features.stored import (
     Keys,
     MappedArray,
     StoredFeatures,
-    find_key,
+    labels_and_split,
     require_key,
 )
 
@@ -91,13 +91,12 @@ def read_npy(file: Path) -> NDArray[Any]:
     return np.array(array[...]) if np.prod(array.shape) else np.empty(array.shape, array.dtype)
 
 
-def open_npz(file: Path, keys: Keys, *, has_labels: bool) -> StoredFeatures:
+def open_npz(file: Path, keys: Keys) -> StoredFeatures:
     """Return what a .npz file holds; features that are compressed are read whole.
 
     Args:
         file: Where it is.
         keys: Names of its arrays.
-        has_labels: Whether it must hold labels, because no other file does.
 
     Raises:
         DataError: It is no such file, an array is missing, or one holds Python objects.
@@ -111,10 +110,7 @@ def open_npz(file: Path, keys: Keys, *, has_labels: bool) -> StoredFeatures:
             }
             there = tuple(members)
             features = require_key(keys.features, there, what="features", file=file)
-            labels = find_key(keys.labels, there)
-            if has_labels:
-                labels = require_key(keys.labels, there, what="labels", file=file)
-            split = find_key(keys.split, there)
+            labels, split = labels_and_split(keys, there, file)
 
             def whole(key: str | None) -> NDArray[Any] | None:
                 return None if key is None else _read_member(archive, members[key])

@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from fdmo_core import DataError
 from fdmo_plugins.datasets.arrow import import_pyarrow
-from fdmo_plugins.datasets.features.stored import Keys, StoredFeatures, find_key, require_key
+from fdmo_plugins.datasets.features.stored import (
+    Keys,
+    StoredFeatures,
+    find_key,
+    labels_and_split,
+    require_key,
+)
 
 BATCH_ROWS = 4096
 
@@ -36,20 +42,13 @@ class ParquetFeatures:
         self._schema = self._parquet.schema_arrow
         self._there = tuple(self._schema.names)
 
-    def open(self, *, has_labels: bool) -> StoredFeatures:
+    def open(self) -> StoredFeatures:
         """Return what the file holds.
-
-        Args:
-            has_labels: Whether it must hold labels, because no other file does.
 
         Raises:
             DataError: A column is missing, of another type, or has an empty cell.
         """
-        keys, file = self._keys, self._file
-        labels = find_key(keys.labels, self._there)
-        if has_labels:
-            labels = require_key(keys.labels, self._there, what="labels", file=file)
-        split = find_key(keys.split, self._there)
+        labels, split = labels_and_split(self._keys, self._there, self._file)
         columns = self._feature_columns({labels, split})
         try:
             features = self._features(columns)

@@ -88,8 +88,8 @@ class Keys(NamedTuple):
 
     Attributes:
         features: Of the features.
-        labels: Of the labels.
-        split: Of the splits.
+        labels: Of the labels; empty where another file has them.
+        split: Of the splits; empty where none are wanted, or another file has them.
         columns: Columns of a table that are a feature each; empty for all that are left.
     """
 
@@ -102,6 +102,18 @@ class Keys(NamedTuple):
 def find_key(wanted: tuple[str, ...], there: tuple[str, ...]) -> str | None:
     """Return the first of the wanted names that is there, or None."""
     return next((key for key in wanted if key in there), None)
+
+
+def labels_and_split(
+    keys: Keys, there: tuple[str, ...], file: Path
+) -> tuple[str | None, str | None]:
+    """Return the names of labels and splits; None for what another file has or nobody needs.
+
+    Raises:
+        DataError: Labels are looked for and not there.
+    """
+    labels = require_key(keys.labels, there, what="labels", file=file) if keys.labels else None
+    return labels, find_key(keys.split, there)
 
 
 def require_key(wanted: tuple[str, ...], there: tuple[str, ...], *, what: str, file: Path) -> str:

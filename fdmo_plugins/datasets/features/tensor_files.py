@@ -16,19 +16,19 @@ from fdmo_plugins.datasets.features.stored import (
     MappedArray,
     StoredFeatures,
     find_key,
+    labels_and_split,
     require_key,
 )
 
 MAPPED_TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "U8": "<u1", "I8": "<i1"}
 
 
-def open_safetensors(file: Path, keys: Keys, *, has_labels: bool) -> StoredFeatures:
+def open_safetensors(file: Path, keys: Keys) -> StoredFeatures:
     """Return what a .safetensors file holds; features in bfloat16 are read whole.
 
     Args:
         file: Where it is.
         keys: Names of its tensors.
-        has_labels: Whether it must hold labels, because no other file does.
 
     Raises:
         DataError: It is no such file, or a tensor is missing.
@@ -38,10 +38,7 @@ def open_safetensors(file: Path, keys: Keys, *, has_labels: bool) -> StoredFeatu
             there = tuple(opened.keys())
             metadata = opened.metadata() or {}
             features = require_key(keys.features, there, what="features", file=file)
-            labels = find_key(keys.labels, there)
-            if has_labels:
-                labels = require_key(keys.labels, there, what="labels", file=file)
-            split = find_key(keys.split, there)
+            labels, split = labels_and_split(keys, there, file)
             sources = find_key((SOURCES_KEY,), there)
 
             def whole(key: str | None) -> NDArray[Any] | None:

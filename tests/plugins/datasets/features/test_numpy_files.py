@@ -26,7 +26,7 @@ class Unpickled:
 
 
 def test_arrays_that_are_not_compressed_stay_in_their_file(npz: Npz, vectors: Vectors) -> None:
-    stored = open_npz(npz(X=vectors, y=np.zeros(40)), Keys(), has_labels=True)
+    stored = open_npz(npz(X=vectors, y=np.zeros(40)), Keys())
 
     assert isinstance(stored.features, MappedArray)
     np.testing.assert_array_equal(stored.features[:], vectors)
@@ -38,7 +38,7 @@ def test_arrays_behind_others_and_in_zip64_are_found(tmp_path: Path, vectors: Ve
     with ZipFile(file, "a") as archive, archive.open("X.npy", "w", force_zip64=True) as member:
         np.save(member, vectors)
 
-    stored = open_npz(file, Keys(), has_labels=True)
+    stored = open_npz(file, Keys())
 
     assert isinstance(stored.features, MappedArray)
     np.testing.assert_array_equal(stored.features[5:9], vectors[5:9])
@@ -47,7 +47,7 @@ def test_arrays_behind_others_and_in_zip64_are_found(tmp_path: Path, vectors: Ve
 def test_compressed_arrays_are_read_whole(tmp_path: Path, vectors: Vectors) -> None:
     np.savez_compressed(tmp_path / "small.npz", X=vectors, y=np.zeros(40))
 
-    stored = open_npz(tmp_path / "small.npz", Keys(), has_labels=True)
+    stored = open_npz(tmp_path / "small.npz", Keys())
 
     assert isinstance(stored.features, np.ndarray)
     np.testing.assert_array_equal(stored.features, vectors)
@@ -69,18 +69,18 @@ def test_what_is_missing_is_said_with_what_is_there(npz: Npz, vectors: Vectors) 
     file = npz(images=vectors, y=np.zeros(40))
 
     with pytest.raises(DataError) as caught:
-        open_npz(file, Keys(), has_labels=True)
+        open_npz(file, Keys())
 
     assert str(caught.value) == (
         f"'{file}' has no 'features' or 'X' or 'embeddings'. It has: images, y. Expected features "
         f"under such a name. Rename them, or set data.features_key."
     )
     with pytest.raises(DataError, match=r"has no 'labels' or 'y' or 'label'\. It has: X\."):
-        open_npz(npz(X=vectors), Keys(), has_labels=True)
+        open_npz(npz(X=vectors), Keys())
 
 
 def test_labels_may_be_missing_where_another_file_has_them(npz: Npz, vectors: Vectors) -> None:
-    assert open_npz(npz(X=vectors), Keys(), has_labels=False).labels is None
+    assert open_npz(npz(X=vectors), Keys(labels=())).labels is None
 
 
 @pytest.mark.parametrize("key", ["X", "y"])
@@ -92,7 +92,7 @@ def test_python_objects_are_refused_and_never_unpickled(
     file = npz(**{"X": vectors, "y": np.zeros(40), key: objects})
 
     with pytest.raises(DataError) as caught:
-        open_npz(file, Keys(), has_labels=True)
+        open_npz(file, Keys())
 
     assert str(caught.value) == (
         f"'{key}.npy' of '{file}' holds Python objects, which only pickle could read and fdmo "
@@ -118,7 +118,7 @@ def test_damaged_files_are_refused(npz: Npz, vectors: Vectors, share: float) -> 
     file.write_bytes(content[: int(share * len(content))])
 
     with pytest.raises(DataError, match=r"is damaged or no \.npz file: .*Expected what"):
-        open_npz(file, Keys(), has_labels=True)
+        open_npz(file, Keys())
 
 
 def test_an_array_that_is_cut_off_is_refused(tmp_path: Path, vectors: Vectors) -> None:

@@ -41,7 +41,7 @@ def test_a_column_of_lists_holds_the_features(
 ) -> None:
     file = write(id=[str(row) for row in range(40)], X=lists(vectors, kind), y=names)
 
-    stored = ParquetFeatures(file, Keys()).open(has_labels=True)
+    stored = ParquetFeatures(file, Keys()).open()
 
     np.testing.assert_array_equal(stored.features[:], vectors)
     assert stored.labels is not None
@@ -55,7 +55,7 @@ def test_every_column_of_numbers_is_a_feature(
     split = np.tile(["train", "val", "test", "train"], 10)
     file = write(label=pa.array(names).dictionary_encode(), split=split, **columns)
 
-    stored = ParquetFeatures(file, Keys()).open(has_labels=True)
+    stored = ParquetFeatures(file, Keys()).open()
     splits = load(file)
 
     assert stored.columns == ("f0", "f1", "f2", "f3", "f4")
@@ -67,7 +67,7 @@ def test_every_column_of_numbers_is_a_feature(
 def test_columns_may_be_chosen(write: Write, vectors: Vectors, names: Names) -> None:
     file = write(id=np.arange(40), a=vectors[:, 0], b=vectors[:, 1], y=names)
 
-    stored = ParquetFeatures(file, Keys(columns=("b", "a"))).open(has_labels=True)
+    stored = ParquetFeatures(file, Keys(columns=("b", "a"))).open()
 
     np.testing.assert_array_equal(stored.features[:], vectors[:, [1, 0]])
 
@@ -76,7 +76,7 @@ def test_columns_that_are_no_numbers_are_named(write: Write, names: Names) -> No
     file = write(a=np.zeros(40), path=names, y=names)
 
     with pytest.raises(DataError) as caught:
-        ParquetFeatures(file, Keys()).open(has_labels=True)
+        ParquetFeatures(file, Keys()).open()
 
     assert str(caught.value) == (
         f"'{file}' has the columns a, path, y, and of these path are no numbers. Expected a "
@@ -104,7 +104,7 @@ def test_a_row_of_another_length_is_named(
     file = write(X=pa.array(rows, pa.list_(pa.float32())), y=names)
 
     with pytest.raises(DataError, match=r"^Row 37 of .* has another number of features .*have 5"):
-        ParquetFeatures(file, Keys()).open(has_labels=True)
+        ParquetFeatures(file, Keys()).open()
 
 
 def test_a_row_without_a_label_is_named(write: Write, vectors: Vectors, names: Names) -> None:
@@ -112,7 +112,7 @@ def test_a_row_without_a_label_is_named(write: Write, vectors: Vectors, names: N
     file = write(X=lists(vectors), y=labels)
 
     with pytest.raises(DataError, match=r"^Row 12 of .* has no y\. Expected a value in each row\."):
-        ParquetFeatures(file, Keys()).open(has_labels=True)
+        ParquetFeatures(file, Keys()).open()
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
