@@ -6,11 +6,11 @@ more networks are trained, each without one part of the images, from the same in
 on the same frozen prefix. Each scores the part that it never saw.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file
@@ -111,9 +111,12 @@ def cross_fit(
     """
     config = run.core.crossfit
     folds = assign_folds(maps.labels, config.folds, rng_for(run.core.seed, "folds"))
-    if lender is not None and _has_folds(lender, run):
-        recorder = replace(recorder, folder=lender)
+    trained_in = recorder.folder
+    if lender is not None and _has_trained(lender, run):
+        trained_in = lender
     folder = recorder.folder / FOLDER
+    if lender is not None and _has_scored(lender, run):
+        folder = lender / FOLDER
     _make_folder(folder)
 
     def trained_without(fold: int) -> Network:
@@ -123,7 +126,7 @@ def cross_fit(
             maps.alone(),
             model,
             torch.nonzero(folds != fold).flatten(),
-            replace(recorder, compute=alone),
+            replace(recorder, folder=trained_in, compute=alone),
             phase=f"fold-{fold}",
             compute=alone,
             journal=journal,
@@ -161,12 +164,24 @@ def _is_scored(folder: Path, num_folds: int) -> bool:
     return all((folder / _file_name(fold)).is_file() for fold in range(num_folds))
 
 
-def _has_folds(lender: Path, run: Run) -> bool:
-    """Return whether another run has all folds, made with this run's settings."""
+def _has_trained(lender: Path, run: Run) -> bool:
+    """Return whether another run's folds are those of this run, and trained to their end."""
+    number = run.core.crossfit.folds
+    return _theirs(lender).get("folds") == number and _is_scored(lender / FOLDER, number)
+
+
+def _has_scored(lender: Path, run: Run) -> bool:
+    """Return whether another run's folds are scored as this run wants it."""
     wanted = run.core.crossfit
-    theirs = read_toml(lender / "config.toml").get("crossfit", {})
-    same = all(theirs.get(key) == getattr(wanted, key) for key in ("folds", "ridge", "ensemble"))
-    return same and _is_scored(lender / FOLDER, wanted.folds)
+    theirs = _theirs(lender)
+    same = all(theirs.get(key) == getattr(wanted, key) for key in ("ridge", "ensemble"))
+    return same and _has_trained(lender, run)
+
+
+def _theirs(lender: Path) -> Mapping[str, Any]:
+    """Return how another run cross-fits; nothing if it was configured before that was possible."""
+    crossfit: Mapping[str, Any] = read_toml(lender / "config.toml").get("crossfit", {})
+    return crossfit
 
 
 def train_fold(

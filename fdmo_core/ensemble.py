@@ -29,7 +29,7 @@ class Ensemble(Network):
         first = members[0]
         self.num_classes = first.num_classes
         self.stream_dims = tuple(dim for member in members for dim in member.stream_dims)
-        self.landmark_head = first.landmark_head
+        self.landmark_head = None  # the first member's is in its outputs; nothing trains it
         self.main_classifier: nn.Module = mean_classifier(
             [member.main_classifier for member in members]
         )
@@ -50,9 +50,9 @@ class Ensemble(Network):
         return self.members[0].shared_stages
 
     @property
-    def takes_features(self) -> bool:
-        """Whether the members do."""
-        return self.members[0].takes_features
+    def input_dim(self) -> int:
+        """What each member takes."""
+        return self.members[0].input_dim
 
     def share_prefix(self) -> None:
         """Have each member find what its streams share."""

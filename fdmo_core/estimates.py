@@ -97,6 +97,17 @@ def student_quantile(probability: float, degrees: int) -> float:
     return math.tan(low) * math.sqrt(degrees)
 
 
+def student_p_value(statistic: float, degrees: int) -> float:
+    """Return how likely Student's t is at least so far from 0, on either side.
+
+    Args:
+        statistic: Of a test.
+        degrees: Degrees of freedom, at least 1.
+    """
+    angle = math.atan(abs(statistic) / math.sqrt(degrees))
+    return max(0.0, 1 - _central_probability(angle, degrees))
+
+
 def _central_probability(angle: float, degrees: int) -> float:
     """Return how likely t is within plus or minus ``tan(angle) * sqrt(degrees)``."""
     cosine, is_odd = math.cos(angle), degrees % 2

@@ -179,14 +179,15 @@ def _prepare(cell: Cell, lender: Cell, data: _OpenedData, world: World) -> tuple
             "data with a test split."
         )
     for folder in {cell.folder, lender.folder}:
-        _require_same_data(folder, splits)
+        require_same_data(folder, splits)
     model = check_run(cell.run, splits)
     if world.is_first:
         _make_folder(cell.folder)
     return splits, model
 
 
-def _require_same_data(folder: Path, splits: Splits) -> None:
+def require_same_data(folder: Path, splits: Splits) -> None:
+    """Raise a DataError if a run folder was begun with other data."""
     file = folder / "data.json"
     if file.is_file() and json.loads(file.read_text("utf-8"))["digest"] != splits.digest:
         raise DataError(

@@ -41,6 +41,18 @@ def cannot_write(path: Path, error: Exception) -> RunFolderError:
     )
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder with those above it, unless it is there.
+
+    Raises:
+        RunFolderError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write text as UTF-8."""
     with replacing(path) as temporary:

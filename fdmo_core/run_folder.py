@@ -64,7 +64,7 @@ class TrainedRun:
     @property
     def feature_dim(self) -> int:
         """F of a network for features; 0 of one for images."""
-        return sum(self.model.stream_dims) if self.model.takes_features else 0
+        return self.model.input_dim
 
 
 def create_run_folder(out: Path | None, *, data: str) -> Path:

@@ -19,11 +19,17 @@ from fdmo_core.map_building import open_maps
 from fdmo_core.maps import Maps
 from fdmo_core.network import Network
 from fdmo_core.phase2 import extract_features
-from fdmo_core.recorder import Recorder
+from fdmo_core.recorder import Recorder, borrow_phase1
 
 
 def learn_space(
-    run: Run, folder: Path, *, compute: Compute, journal: Journal, out_of_fold: bool = False
+    run: Run,
+    folder: Path,
+    *,
+    compute: Compute,
+    journal: Journal,
+    out_of_fold: bool = False,
+    phase1_from: Path | None = None,
 ) -> FeatureSpace:
     """Return a run's feature space, from its folder if it is there, or else by phase 1.
 
@@ -35,6 +41,7 @@ def learn_space(
         journal: Told every step.
         out_of_fold: Whether the training images are cross-fitted as well, which takes the training
             of ``crossfit.folds`` more models.
+        phase1_from: Folder of a run whose phase 1 and dictionary are used instead of new ones.
     """
     space_folder = folder / "space"
     if (space_folder / FACTS_FILE).is_file():
@@ -49,23 +56,32 @@ def learn_space(
     for notice in data_notices(splits, mirrors=run.core.augmentation.mirror):
         journal.notice(notice)
     model.to(compute.device)
+    dictionary = None if phase1_from is None else borrow_phase1(model, recorder, phase1_from)
     maps = open_maps(run, splits, model, compute=compute, journal=journal)
-    dictionary = learn_features(
-        run, maps["train"], model, recorder, compute=compute, journal=journal
-    )
+    if dictionary is None:
+        dictionary = learn_features(
+            run, maps["train"], model, recorder, compute=compute, journal=journal
+        )
     crossed = None
     if out_of_fold or run.core.crossfit.ensemble:
         model, dictionary, crossed = cross_fit(
-            run, maps["train"], model, dictionary, recorder, compute=compute, journal=journal
+            run,
+            maps["train"],
+            model,
+            dictionary,
+            recorder,
+            lender=phase1_from,
+            compute=compute,
+            journal=journal,
         )
     space = FeatureSpace(
         class_names=splits.class_names,
         class_counts=torch.from_numpy(splits.counts("train")),
         stream_dims=model.stream_dims,
-        classifier=_on_cpu(model.main_classifier),
-        train=_all_rows(dictionary),
+        classifier=classifier_on_cpu(model.main_classifier),
+        train=all_rows(dictionary),
         splits={
-            name: _features_of(maps[name], model, compute=compute, journal=journal)
+            name: features_of(maps[name], model, compute=compute, journal=journal)
             for name in ("val", "test")
         },
         out_of_fold=None if crossed is None else crossed.held_out(),
@@ -82,20 +98,23 @@ def _make_folders(folder: Path) -> None:
         raise cannot_write(folder, error) from error
 
 
-def _on_cpu(classifier: torch.nn.Module) -> LinearClassifier:
+def classifier_on_cpu(classifier: torch.nn.Module) -> LinearClassifier:
+    """Return a copy of phase 1's main classifier on the CPU."""
     weight = classifier.get_parameter("weight")
     copied = LinearClassifier(weight.shape[1], weight.shape[0])
     copied.load_state_dict(classifier.state_dict())
     return copied
 
 
-def _all_rows(dictionary: FeatureDictionary) -> FeatureBatch:
+def all_rows(dictionary: FeatureDictionary) -> FeatureBatch:
+    """Return all rows of a dictionary as one part, on the CPU."""
     return FeatureBatch(*_joined(list(dictionary.rows())))
 
 
-def _features_of(
+def features_of(
     maps: Maps, model: Network, *, compute: Compute, journal: Journal
 ) -> LabelledFeatures:
+    """Return the features of a split, which may be empty, on the CPU."""
     parts = list(extract_features(model, maps, compute=compute, journal=journal))
     if not parts:
         return LabelledFeatures(torch.empty(0, sum(model.stream_dims)), torch.empty(0).long())

@@ -11,6 +11,7 @@ from fdmo_core.estimates import (
     estimate_metric,
     estimate_recall,
     over_runs,
+    student_p_value,
     student_quantile,
 )
 
@@ -28,6 +29,14 @@ def report(correct: tuple[int, int], **figures: Any) -> dict[str, Any]:
         "classes": classes,
         **figures,
     }
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 5, 30, 1000])
+@pytest.mark.parametrize("statistic", [-2.5, 0.0, 0.3, 1.96, 12.0])
+def test_the_p_value_of_student_s_t_is_scipy_s(statistic: float, degrees: int) -> None:
+    expected = 2 * float(stats.t.sf(abs(statistic), degrees))
+
+    assert student_p_value(statistic, degrees) == pytest.approx(expected, rel=1e-9, abs=1e-13)
 
 
 @pytest.mark.parametrize("degrees", [1, 2, 3, 4, 5, 8, 9, 30, 99])

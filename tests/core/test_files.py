@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from fdmo_core.errors import RunFolderError
-from fdmo_core.files import replacing, write_json, write_tensors, write_text
+from fdmo_core.files import make_folder, replacing, write_json, write_tensors, write_text
 
 WRITES_TOO_MUCH = """
 import resource, signal, sys
@@ -133,3 +133,17 @@ def test_tensors_are_as_readable_as_text(tmp_path: Path) -> None:
     write_tensors(tmp_path / "tensors", {"one": torch.zeros(1)})
 
     assert (tmp_path / "tensors").stat().st_mode == (tmp_path / "text").stat().st_mode
+
+
+def test_a_folder_is_made_with_those_above_it_and_left_as_it_is(tmp_path: Path) -> None:
+    for _ in range(2):
+        make_folder(tmp_path / "one" / "two")
+
+    assert (tmp_path / "one" / "two").is_dir()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(RunFolderError, match=r"Cannot write .*file/folder: Not a directory\."):
+        make_folder(tmp_path / "file" / "folder")

@@ -22,12 +22,12 @@ BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6
 CURVES = {"LDAM": (ORANGE, "o", -4), "Focal": (GREY, "s", 0), "MSE": (BLUE, "^", 4)}  # as Fig. 4
 
 
-def require_matplotlib() -> None:
-    """Raise a ConfigError if matplotlib is not installed."""
+def require_matplotlib(otherwise: str = "go without plots with --no-plot") -> None:
+    """Raise a ConfigError if matplotlib is not installed; ``otherwise`` says how to do without."""
     if find_spec("matplotlib") is None:
         raise ConfigError(
             "matplotlib is not installed. Expected it for the plots. Install it with pip install "
-            "'fdmo[plot]', or go without plots with --no-plot."
+            f"'fdmo[plot]', or {otherwise}."
         )
 
 
@@ -48,10 +48,15 @@ def write_plots(
     figure = Figure(layout="constrained")
     draw[experiment.kind](figure, experiment, records)
     figure.suptitle("\n".join([experiment.title, *notes]), fontsize=9)
-    paths = [folder / f"{experiment.name}.{name}" for name in FORMATS]
-    for path, name in zip(paths, FORMATS, strict=True):
+    return save_figure(folder, experiment.name, figure)
+
+
+def save_figure(folder: Path, name: str, figure: "Figure") -> list[Path]:
+    """Write ``NAME.png`` and ``NAME.svg`` and return their paths."""
+    paths = [folder / f"{name}.{kind}" for kind in FORMATS]
+    for path, kind in zip(paths, FORMATS, strict=True):
         with replacing(path) as temporary:
-            figure.savefig(temporary, format=name, dpi=DOTS_PER_INCH)
+            figure.savefig(temporary, format=kind, dpi=DOTS_PER_INCH)
     return paths
 
 

@@ -1,0 +1,1 @@
+"""The statistics of a comparison of methods: differences, intervals, tests and verdicts."""
