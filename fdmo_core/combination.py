@@ -68,7 +68,10 @@ class _GroupedCombination(torch.autograd.Function):
         combined = weights.new_empty(len(weights), drawn.store.shape[1])  # (B, F)
         for samples, features in _classes(drawn):
             parts = zip(weights[samples].unbind(1), features.split(stream_dims, dim=1), strict=True)
-            combined[samples] = torch.cat([weight @ stream for weight, stream in parts], dim=1)
+            products: list[Tensor] = [weight @ stream for weight, stream in parts]
+            if len(products) == len(drawn.rows) == 1:  # one stream and one class: nothing to join
+                return products[0]
+            combined[samples] = torch.cat(products, dim=1)
         return combined
 
     @staticmethod

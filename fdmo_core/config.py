@@ -92,8 +92,9 @@ class Run:
     @property
     def cross_fits(self) -> bool:
         """Whether phase 2 needs training images as models see them that never learned from them."""
+        config = self.core.crossfit
         needed = self.rebalancer.component.needs_out_of_fold(self.rebalancer.config)
-        return self.core.crossfit.dictionary or needed
+        return config.dictionary or config.ensemble or needed
 
     def as_dict(self) -> dict[str, Any]:
         """Return the configuration as plain data, defaults included."""

@@ -6,9 +6,11 @@ more networks are trained, each without one part of the images, from the same in
 on the same frozen prefix. Each scores the part that it never saw.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file
@@ -16,6 +18,7 @@ from torch import Tensor
 
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run, read_toml
+from fdmo_core.ensemble import Ensemble
 from fdmo_core.errors import RunFolderError
 from fdmo_core.files import cannot_write, write_tensors
 from fdmo_core.folds import RidgeMap, assign_folds
@@ -25,7 +28,7 @@ from fdmo_core.maps import Maps
 from fdmo_core.model_building import network_like
 from fdmo_core.network import Network
 from fdmo_core.phase1 import start_phase1, train_phase1
-from fdmo_core.phase2 import EXTRACT_BATCH
+from fdmo_core.phase2 import EXTRACT_BATCH, build_dictionary
 from fdmo_core.prefix import digest_stages
 from fdmo_core.randomness import rng_for
 from fdmo_core.recorder import Recorder
@@ -42,7 +45,7 @@ class OutOfFold:
         logits: Of all training images. Shape ``(N, C)``, float32.
         labels: Shape ``(N,)``, int64.
         sources: The training images that the dictionary holds, in its order. Shape ``(M,)``, int64.
-        features: Theirs, mapped into the space of phase 1. Shape ``(M, F)``, float32.
+        features: Theirs, mapped into the deployed network's space. Shape ``(M, F)``, float32.
     """
 
     logits: Tensor
@@ -61,6 +64,20 @@ class OutOfFold:
             yield FeatureBatch(*part)
 
 
+class CrossFitted(NamedTuple):
+    """What cross-fitting adds to phase 1.
+
+    Attributes:
+        network: Phase 1's, or the ensemble of it and all fold models.
+        dictionary: Of the network's features of images that it learned from.
+        out_of_fold: The training images as networks see them that did not learn from them.
+    """
+
+    network: Network
+    dictionary: FeatureDictionary
+    out_of_fold: OutOfFold
+
+
 def cross_fit(
     run: Run,
     maps: Maps,
@@ -71,8 +88,8 @@ def cross_fit(
     lender: Path | None = None,
     compute: Compute,
     journal: Journal,
-) -> OutOfFold:
-    """Train the fold models and return what they say; kept in the run folder, fold by fold.
+) -> CrossFitted:
+    """Train the fold models and return what they add; kept in the run folder, fold by fold.
 
     Processes share the folds, each trains its own alone. A fold that is done is not done again,
     and one that was begun goes on from its checkpoint.
@@ -83,7 +100,8 @@ def cross_fit(
     Args:
         run: Phase 1 and cross-fitting.
         maps: Of the training split.
-        model: What phase 1 trained on all images; it stays as it is.
+        model: What phase 1 trained on all images; it stays as it is, or becomes a member of the
+            ensemble.
         dictionary: Of its features; says which images are kept.
         recorder: Of the run's folder.
         lender: Folder of the run that phase 1 is from, if it is another's; the folds are its as
@@ -91,61 +109,99 @@ def cross_fit(
         compute: Device, precision and processes.
         journal: Told every step.
     """
-    num_folds = run.core.crossfit.folds
-    folds = assign_folds(maps.labels, num_folds, rng_for(run.core.seed, "folds"))
-    alone = replace(compute, world=World())
-    if lender is not None and _has_folds(lender, run):
-        return read_out_of_fold(lender / FOLDER, num_folds, maps.labels, dictionary.sources)
+    config = run.core.crossfit
+    folds = assign_folds(maps.labels, config.folds, rng_for(run.core.seed, "folds"))
+    trained_in = recorder.folder
+    if lender is not None and _has_trained(lender, run):
+        trained_in = lender
     folder = recorder.folder / FOLDER
+    if lender is not None and _has_scored(lender, run):
+        folder = lender / FOLDER
     _make_folder(folder)
-    for fold in compute.world.share(range(num_folds)):
-        if (folder / f"fold-{fold}.safetensors").exists():
-            continue
-        fold_model = train_fold(
+
+    def trained_without(fold: int) -> Network:
+        alone = replace(compute, world=World())
+        return train_fold(
             run,
             maps.alone(),
             model,
-            folds != fold,
-            replace(recorder, compute=alone),
+            torch.nonzero(folds != fold).flatten(),
+            replace(recorder, folder=trained_in, compute=alone),
             phase=f"fold-{fold}",
             compute=alone,
             journal=journal,
         )
-        scored = score_fold(
-            fold_model, model, maps.alone(), dictionary.sources, folds == fold, run=run
+
+    network, in_sample, trained = model, dictionary, dict[int, Network]()
+    if config.ensemble or not _is_scored(folder, config.folds):
+        trained = {fold: trained_without(fold) for fold in compute.world.share(range(config.folds))}
+        compute.world.wait()
+    if config.ensemble:  # of all folds; those of other processes are in their checkpoints
+        everyone = [
+            trained[fold] if fold in trained else trained_without(fold)
+            for fold in range(config.folds)
+        ]
+        network = Ensemble(deepcopy([model, *everyone]))
+        in_sample = build_dictionary(
+            network, maps, run, num_classes=model.num_classes, compute=compute, journal=journal
         )
-        write_tensors(folder / f"fold-{fold}.safetensors", scored)
+    for fold, fold_model in trained.items():
+        if not (folder / _file_name(fold)).exists():
+            scored = score_fold(
+                fold_model, network, maps.alone(), dictionary.sources, folds == fold, run=run
+            )
+            write_tensors(folder / _file_name(fold), scored)
     compute.world.wait()
-    return read_out_of_fold(folder, num_folds, maps.labels, dictionary.sources)
+    found = read_out_of_fold(folder, config.folds, maps.labels, dictionary.sources)
+    return CrossFitted(network, in_sample, found)
 
 
-def _has_folds(lender: Path, run: Run) -> bool:
-    """Return whether another run has all folds, made with this run's settings."""
+def _file_name(fold: int) -> str:
+    return f"fold-{fold}.safetensors"
+
+
+def _is_scored(folder: Path, num_folds: int) -> bool:
+    return all((folder / _file_name(fold)).is_file() for fold in range(num_folds))
+
+
+def _has_trained(lender: Path, run: Run) -> bool:
+    """Return whether another run's folds are those of this run, and trained to their end."""
+    number = run.core.crossfit.folds
+    return _theirs(lender).get("folds") == number and _is_scored(lender / FOLDER, number)
+
+
+def _has_scored(lender: Path, run: Run) -> bool:
+    """Return whether another run's folds are scored as this run wants it."""
     wanted = run.core.crossfit
-    theirs = read_toml(lender / "config.toml").get("crossfit", {})
-    files = [lender / FOLDER / f"fold-{fold}.safetensors" for fold in range(wanted.folds)]
-    same = theirs.get("folds") == wanted.folds and theirs.get("ridge") == wanted.ridge
-    return same and all(file.is_file() for file in files)
+    theirs = _theirs(lender)
+    same = all(theirs.get(key) == getattr(wanted, key) for key in ("ridge", "ensemble"))
+    return same and _has_trained(lender, run)
+
+
+def _theirs(lender: Path) -> Mapping[str, Any]:
+    """Return how another run cross-fits; nothing if it was configured before that was possible."""
+    crossfit: Mapping[str, Any] = read_toml(lender / "config.toml").get("crossfit", {})
+    return crossfit
 
 
 def train_fold(
     run: Run,
     maps: Maps,
     model: Network,
-    is_learned: Tensor,
+    rows: Tensor,
     recorder: Recorder,
     *,
     phase: str,
     compute: Compute,
     journal: Journal,
 ) -> Network:
-    """Return a network like phase 1's, trained on a part of the images.
+    """Return a network like phase 1's, trained on some of the images, or as its checkpoint has it.
 
     Args:
         run: Phase 1.
         maps: Of the training split, for one process.
         model: What phase 1 trained on all images.
-        is_learned: Which images the network learns from. Shape ``(N,)``, bool.
+        rows: The images that the network learns from. Shape ``(N',)``, int64.
         recorder: Keeps a checkpoint of each epoch.
         phase: What checkpoint and journal call it.
         compute: Device and precision of one process.
@@ -170,7 +226,7 @@ def train_fold(
         seed=run.core.seed,
         compute=compute,
         journal=journal,
-        rows=torch.nonzero(is_learned).flatten(),
+        rows=rows,
         phase=phase,
         first_epoch=recorder.restore(phase, fold_model, optimizers, phase1.scaler),
         after_epoch=lambda done: recorder.checkpoint(
@@ -183,21 +239,21 @@ def train_fold(
 @torch.no_grad()
 def score_fold(
     fold_model: Network,
-    model: Network,
+    network: Network,
     maps: Maps,
     kept: Tensor,
     is_left_out: Tensor,
     *,
     run: Run,
 ) -> dict[str, Tensor]:
-    """Return a fold's scores of its left-out images, and their features in phase 1's space.
+    """Return a fold's scores of its left-out images, and their features in the network's space.
 
-    The map between the spaces is learned on the images that both networks learned from; an image
+    The map between the spaces is learned on the images that the fold model learned from; an image
     of a class of n counts n^(-1/2), between all images alike and all classes alike.
 
     Args:
         fold_model: Trained without the images.
-        model: Trained on all.
+        network: What is deployed.
         maps: Of the training split, for one process.
         kept: The images whose features are wanted. Shape ``(M,)``, int64.
         is_left_out: Shape ``(N,)``, bool.
@@ -207,30 +263,30 @@ def score_fold(
         ``rows`` (n,) with ``logits`` (n, C); ``kept_rows`` (m,) with ``features`` (m, F).
     """
     fold_model.eval()
-    model.eval()
+    network.eval()
     is_kept = torch.zeros(len(maps), dtype=torch.bool)
     is_kept[kept] = True
     importance = maps.labels.bincount().float().clamp(min=1).rsqrt()  # (C,)
-    ridge_map = RidgeMap(sum(model.stream_dims))
+    ridge_map = RidgeMap(sum(fold_model.stream_dims), sum(network.stream_dims))
     rows, logits, kept_rows, features = [], [], [], []
     for batch in maps.in_order(EXTRACT_BATCH):
         own, places = fold_model.extract(batch.maps).float(), batch.rows.cpu()
         outside = is_left_out[places]
         learned = ~outside
         if learned.any():
-            targets = model.extract(batch.maps[learned]).float()
+            targets = network.extract(batch.maps[learned]).float()
             ridge_map.see(own[learned], targets, importance[batch.labels.cpu()[learned]])
         rows.append(places[outside])
         logits.append(fold_model.main_classifier(own[outside]).cpu())
         wanted = outside & is_kept[places]
         kept_rows.append(places[wanted])
         features.append(own[wanted].cpu())
-    to_phase1 = ridge_map.solve(run.core.crossfit.ridge)
+    to_network = ridge_map.solve(run.core.crossfit.ridge)
     return {
         "rows": torch.cat(rows),
         "logits": torch.cat(logits),
         "kept_rows": torch.cat(kept_rows),
-        "features": to_phase1(torch.cat(features)),
+        "features": to_network(torch.cat(features)),
     }
 
 

@@ -102,7 +102,8 @@ def data_notices(splits: Splits, *, mirrors: bool) -> list[str]:
     if splits.feature_dim:
         notices.append(
             "The data are features: phase 1 trains the main classifier alone. Settings of "
-            "extractors, landmark head, augmentation, cache and phase1.shape_epochs do not apply."
+            "extractors, landmark head, augmentation, cache and phase1.shape_epochs do not apply. "
+            "The preset 'features' has rates and epochs that suit it."
         )
     elif not splits.landmark_names:
         notices.append("The data set has no landmarks, so no landmark head is built.")

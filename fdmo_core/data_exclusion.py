@@ -18,8 +18,8 @@ REASON = "Left out by data.exclude."
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """Some samples of a split."""
+class KeptRows:
+    """Some samples of a split, with their labels."""
 
     split: Split
     rows: NDArray[np.int64]
@@ -29,6 +29,7 @@ class _Kept:
         return self.split[int(self.rows[index])]
 
     def source(self, index: int) -> str:
+        """Return what the split calls the sample."""
         return self.split.source(int(self.rows[index]))
 
 
@@ -68,7 +69,7 @@ def _without(split: Split, excluded: Set[str], report: Path) -> Split:
             f"'{min(missing)}'. Expected a report of this data. Run 'fdmo data check' again, or "
             f"clear data.exclude."
         )
-    return _Kept(split, rows, split.labels[rows])
+    return KeptRows(split, rows, split.labels[rows])
 
 
 def _read_sources(report: Path) -> dict[str, Set[str]]:

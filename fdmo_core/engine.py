@@ -14,6 +14,7 @@ from fdmo_core.config import Run
 from fdmo_core.crossfit import cross_fit
 from fdmo_core.data import data_notices
 from fdmo_core.evaluation import Scored, report_split, score_maps, tally_scored
+from fdmo_core.folds import require_no_ensemble
 from fdmo_core.interfaces import FeatureDictionary
 from fdmo_core.journal import Journal
 from fdmo_core.map_building import open_maps
@@ -71,8 +72,9 @@ def train(
         dictionary = learn_features(
             run, maps["train"], model, recorder, compute=compute, journal=journal
         )
-    out_of_fold = (
-        cross_fit(
+    out_of_fold = None
+    if run.cross_fits:
+        model, dictionary, out_of_fold = cross_fit(
             run,
             maps["train"],
             model,
@@ -82,9 +84,6 @@ def train(
             compute=compute,
             journal=journal,
         )
-        if run.cross_fits
-        else None
-    )
     if out_of_fold is not None and run.core.crossfit.dictionary:
         dictionary = empty_dictionary(run, model, num_classes=model.num_classes)
         dictionary.build(out_of_fold.rows())
@@ -187,6 +186,7 @@ def check_run(run: Run, splits: Splits) -> Network:
     """
     if splits.feature_dim:
         require_epochs(run.core.phase1)
+        require_no_ensemble(run.core.crossfit)
     else:
         has_target = run.core.model.auxiliary_classifier or bool(splits.landmark_names)
         require_shape_target(run.core.phase1, has_target=has_target)

@@ -39,3 +39,7 @@ class ExportError(FdmoError):
 
 class MissingRuntimeError(ExportError, ImportError):
     """The onnxruntime package is not installed."""
+
+
+class MissingExtraError(FdmoError, ImportError):
+    """A package is not installed that only an extra of fdmo brings."""

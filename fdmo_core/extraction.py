@@ -45,7 +45,7 @@ def network_source(network: Network) -> FeatureSource:
         network.eval(),
         lambda images: network.extract(network.prefix(images)),
         network.stream_dims,
-        sum(network.stream_dims) if network.takes_features else 0,
+        network.input_dim,
     )
 
 

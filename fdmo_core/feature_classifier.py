@@ -83,9 +83,9 @@ class FeatureClassifier(Network):
         return ()
 
     @property
-    def takes_features(self) -> bool:
-        """Whether the input is features; it is."""
-        return True
+    def input_dim(self) -> int:
+        """Length of the features that it takes: F."""
+        return sum(self.stream_dims)
 
     def share_prefix(self) -> None:
         """Do nothing: streams share nothing."""

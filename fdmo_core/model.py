@@ -106,9 +106,9 @@ class TwoStreamClassifier(Network):
             frozen_prefix(extractor).requires_grad_(False)
 
     @property
-    def takes_features(self) -> bool:
-        """Whether the input is features; it is images."""
-        return False
+    def input_dim(self) -> int:
+        """Length of the features that it takes: 0, for it takes images."""
+        return 0
 
     def share_prefix(self) -> None:
         """Find the frozen stages that both streams share; to be called when weights were loaded."""

@@ -6,6 +6,7 @@ import torch
 
 from fdmo_core.batches import Batches, LoadingConfig
 from fdmo_core.config import Run
+from fdmo_core.ensemble import Ensemble
 from fdmo_core.errors import ConfigError
 from fdmo_core.feature_classifier import FeatureClassifier
 from fdmo_core.interfaces import LandmarkHead
@@ -31,6 +32,16 @@ def build_network(
     if not stream_dims:
         return build_model(run, num_classes=num_classes, num_landmarks=num_landmarks)
     return _feature_classifier(run, num_classes=num_classes, stream_dims=stream_dims)
+
+
+def deployed_network(
+    run: Run, *, num_classes: int, num_landmarks: int, stream_dims: Sequence[int]
+) -> Network:
+    """Return the network that a run ends with, with random weights; see :func:`build_network`."""
+    facts = {"num_classes": num_classes, "num_landmarks": num_landmarks}
+    num_members = 1 + run.core.crossfit.folds if run.core.crossfit.ensemble else 1
+    members = [build_network(run, stream_dims=stream_dims, **facts) for _ in range(num_members)]
+    return Ensemble(members) if run.core.crossfit.ensemble else members[0]
 
 
 def _feature_classifier(

@@ -64,8 +64,8 @@ class Network(nn.Module, ABC):
 
     @property
     @abstractmethod
-    def takes_features(self) -> bool:
-        """Whether the input is features: then there is no extractor and no shape stream."""
+    def input_dim(self) -> int:
+        """Length of the features that it takes, without a shape stream; 0 where it takes images."""
 
     @abstractmethod
     def share_prefix(self) -> None:

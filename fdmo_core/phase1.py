@@ -12,6 +12,7 @@ from torch import Tensor
 from fdmo_core.compute import Compute
 from fdmo_core.epoch_order import Sampling, epoch_rows
 from fdmo_core.errors import ConfigError
+from fdmo_core.imbalance import log_priors
 from fdmo_core.interfaces import LandmarkHead
 from fdmo_core.journal import Journal
 from fdmo_core.maps import Maps
@@ -108,7 +109,7 @@ def require_epochs(config: Phase1Config) -> None:
 
 def as_it_applies(config: Phase1Config, model: Network) -> Phase1Config:
     """Return the settings as they apply to a network: no shape stream, no epoch of it alone."""
-    return config.model_copy(update={"shape_epochs": 0}) if model.takes_features else config
+    return config.model_copy(update={"shape_epochs": 0}) if model.input_dim else config
 
 
 def start_phase1(model: Network, config: Phase1Config, compute: Compute) -> Phase1State:
@@ -154,7 +155,7 @@ def train_phase1(
     config = as_it_applies(config, model)
     chosen = torch.arange(len(maps)) if rows is None else rows
     labels = maps.labels[chosen]
-    log_priors = class_log_priors(labels, model.num_classes).to(compute.device)
+    log_prior = log_priors(labels.bincount(minlength=model.num_classes)).to(compute.device)
     model.train()
     num_epochs = config.shape_epochs + config.epochs
     for epoch in range(first_epoch, num_epochs):
@@ -173,7 +174,7 @@ def train_phase1(
                     *join_predictions(found, batch, len(steps[step]), compute.world),
                     model.landmark_head,
                     config,
-                    log_priors=log_priors,
+                    log_prior=log_prior,
                 )
             total = torch.stack(list(losses.values())).sum()
             optimizer.zero_grad(set_to_none=True)
@@ -198,20 +199,6 @@ def _pulled(maps: Tensor, config: Phase1Config, rng: torch.Generator) -> Tensor:
     if config.pull == 0:
         return maps
     return pull_maps(maps, largest=config.pull, partners=config.pull_partners, rng=rng)
-
-
-def class_log_priors(labels: Tensor, num_classes: int) -> Tensor:
-    """Return the log of each class's share of the labels; an absent class counts as one label.
-
-    Args:
-        labels: Shape ``(N,)``, int64.
-        num_classes: C.
-
-    Returns:
-        Shape ``(C,)``, float32.
-    """
-    counts = labels.bincount(minlength=num_classes).clamp(min=1)
-    return (counts / counts.sum()).log()
 
 
 def learning_rate(config: Phase1Config, epoch: int, share: float) -> float:
@@ -243,7 +230,7 @@ def phase1_losses(
     landmark_head: LandmarkHead | None,
     config: Phase1Config,
     *,
-    log_priors: Tensor,
+    log_prior: Tensor,
 ) -> dict[str, Tensor]:
     """Return the terms of phase 1 by name, weighted; each has shape ``()``.
 
@@ -256,11 +243,11 @@ def phase1_losses(
         landmarks: Shape ``(B, K, 3)``, float32.
         landmark_head: Scores its own predictions.
         config: Weights.
-        log_priors: Of :func:`class_log_priors`. Shape ``(C,)``, float32.
+        log_prior: Of each class. Shape ``(C,)``, float32.
     """
     losses: dict[str, Tensor] = {}
     if found.main is not None:
-        adjusted = found.main + config.prior_strength * log_priors
+        adjusted = found.main + config.prior_strength * log_prior
         losses["main"] = F.cross_entropy(adjusted, labels)
     if found.auxiliary is not None:
         losses["auxiliary"] = config.auxiliary_weight * F.cross_entropy(found.auxiliary, labels)

@@ -114,7 +114,7 @@ def prepare(sample: Sample, image_size: int) -> PreparedSample:
         image_size: Side of the square in pixels.
     """
     if sample.features is not None:
-        return PreparedSample(torch.tensor(sample.features), torch.zeros(0, 3))
+        return PreparedSample(torch.from_numpy(sample.features.copy()), torch.zeros(0, 3))
     height, width = sample.image.shape[:2]
     letterbox = fit_letterbox(width, height, image_size, box=sample.box)
     rows = slice(letterbox.top, letterbox.top + letterbox.height)

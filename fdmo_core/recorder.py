@@ -147,6 +147,21 @@ def borrow_phase1(model: Network, recorder: Recorder, lender: Path) -> FeatureDi
             f"Phase 1 of {lender} was configured otherwise in: {', '.join(differing)}. Expected "
             f"equal settings. Use the settings of {lender / 'config.toml'}, or train phase 1 anew."
         )
+    return load_phase1(model, recorder, lender)
+
+
+def load_phase1(model: Network, recorder: Recorder, lender: Path) -> FeatureDictionary:
+    """Give a model the weights of a finished phase 1 of the same settings; return its dictionary.
+
+    Args:
+        model: Changed in place.
+        recorder: Of the run that the model is of.
+        lender: Run folder that holds the phase 1; may be the recorder's own.
+
+    Raises:
+        ConfigError: The data is not what phase 1 was trained on.
+        RunFolderError: Phase 1 is not finished.
+    """
     digest = _read_digest(lender)
     if digest != recorder.splits.digest:
         raise ConfigError(

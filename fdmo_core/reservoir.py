@@ -68,12 +68,18 @@ class Reservoir:
         self._num_pending = 0
 
     def offer(self, features: Tensor, labels: Tensor, sources: Tensor) -> None:
-        """Take the rows that may stay; shapes as in :class:`HeldRows`, on the CPU."""
+        """Take the rows that may stay; shapes as in :class:`HeldRows`, on the CPU.
+
+        Rows that all may stay are not copied yet, so nobody may change them afterwards.
+        """
         may_stay = priorities(self._seed, sources) <= self._limits[labels]
         if not may_stay.any():
             return
-        self._parts.append(HeldRows(features[may_stay], labels[may_stay], sources[may_stay]))
-        self._num_pending += int(may_stay.sum())
+        rows = HeldRows(features, labels, sources)
+        if not may_stay.all():
+            rows = HeldRows(*(column[may_stay] for column in rows))
+        self._parts.append(rows)
+        self._num_pending += len(rows.labels)
         if self._num_pending > max(self._num_sorted, self._max_per_class):
             self._sort_out()
 
@@ -100,11 +106,14 @@ class Reservoir:
         self._num_sorted, self._num_pending = len(order), 0
 
     def _pick(self, order: Tensor) -> Tensor:
-        """Return the features of these rows of all parts, without joining the parts first."""
+        """Return the features of these rows of all parts, and let go of each part once picked."""
         first = self._parts[0].features
+        if len(self._parts) == 1:
+            return first[order]
         picked = first.new_empty(len(order), first.shape[1])
         start = 0
-        for part in self._parts:
+        while self._parts:
+            part = self._parts.pop(0)
             places = ((order >= start) & (order < start + len(part.labels))).nonzero().flatten()
             picked[places] = part.features[order[places] - start]
             start += len(part.labels)

@@ -20,7 +20,7 @@ from fdmo_core.config import Run, resolve_run
 from fdmo_core.errors import RunFolderError
 from fdmo_core.files import write_json, write_tensors
 from fdmo_core.kinds import KIND_OF_SECTION
-from fdmo_core.model_building import build_network
+from fdmo_core.model_building import deployed_network
 from fdmo_core.network import Network
 from fdmo_core.registry import Registry
 from fdmo_core.samples import Splits
@@ -64,7 +64,7 @@ class TrainedRun:
     @property
     def feature_dim(self) -> int:
         """F of a network for features; 0 of one for images."""
-        return sum(self.model.stream_dims) if self.model.takes_features else 0
+        return self.model.input_dim
 
 
 def create_run_folder(out: Path | None, *, data: str) -> Path:
@@ -172,7 +172,7 @@ def _rebuild(
     folder: Path, run: Run, head: Mapping[str, Any], tensors: dict[str, Tensor]
 ) -> TrainedRun:
     class_names = tuple(head["class_names"])
-    model = build_network(
+    model = deployed_network(
         run,
         num_classes=len(class_names),
         num_landmarks=len(head["landmark_names"]),

@@ -63,8 +63,8 @@ def learn_space(
             run, maps["train"], model, recorder, compute=compute, journal=journal
         )
     crossed = None
-    if out_of_fold:
-        crossed = cross_fit(
+    if out_of_fold or run.core.crossfit.ensemble:
+        model, dictionary, crossed = cross_fit(
             run,
             maps["train"],
             model,
@@ -78,10 +78,10 @@ def learn_space(
         class_names=splits.class_names,
         class_counts=torch.from_numpy(splits.counts("train")),
         stream_dims=model.stream_dims,
-        classifier=_on_cpu(model.main_classifier),
-        train=_all_rows(dictionary),
+        classifier=classifier_on_cpu(model.main_classifier),
+        train=all_rows(dictionary),
         splits={
-            name: _features_of(maps[name], model, compute=compute, journal=journal)
+            name: features_of(maps[name], model, compute=compute, journal=journal)
             for name in ("val", "test")
         },
         out_of_fold=None if crossed is None else crossed.held_out(),
@@ -98,20 +98,23 @@ def _make_folders(folder: Path) -> None:
         raise cannot_write(folder, error) from error
 
 
-def _on_cpu(classifier: torch.nn.Module) -> LinearClassifier:
+def classifier_on_cpu(classifier: torch.nn.Module) -> LinearClassifier:
+    """Return a copy of phase 1's main classifier on the CPU."""
     weight = classifier.get_parameter("weight")
     copied = LinearClassifier(weight.shape[1], weight.shape[0])
     copied.load_state_dict(classifier.state_dict())
     return copied
 
 
-def _all_rows(dictionary: FeatureDictionary) -> FeatureBatch:
+def all_rows(dictionary: FeatureDictionary) -> FeatureBatch:
+    """Return all rows of a dictionary as one part, on the CPU."""
     return FeatureBatch(*_joined(list(dictionary.rows())))
 
 
-def _features_of(
+def features_of(
     maps: Maps, model: Network, *, compute: Compute, journal: Journal
 ) -> LabelledFeatures:
+    """Return the features of a split, which may be empty, on the CPU."""
     parts = list(extract_features(model, maps, compute=compute, journal=journal))
     if not parts:
         return LabelledFeatures(torch.empty(0, sum(model.stream_dims)), torch.empty(0).long())

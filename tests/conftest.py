@@ -25,7 +25,7 @@ from fdmo_core.plugin_loading import load_plugins
 from fdmo_core.recorder import Recorder
 from fdmo_core.registry import Registry
 from fdmo_core.run_folder import create_run_folder
-from fdmo_core.samples import Sample, Split, Splits
+from fdmo_core.samples import NO_IMAGE, Sample, Split, Splits
 
 TINY: dict[str, dict[str, Any]] = {
     "data": {
@@ -101,6 +101,25 @@ def tiny_splits(tiny_run: Callable[..., Run]) -> Splits:
     splits = open_data(tiny_run())
     drawn = {name: kept(split) for name, split in splits.named().items()}
     return replace(splits, train=drawn["train"], val=drawn["val"], test=drawn["test"])
+
+
+@pytest.fixture(scope="session")
+def feature_splits() -> Splits:
+    """Data that are features of two streams: three classes of 30, 12 and 6 training rows."""
+    rng = np.random.default_rng(0)
+    centres = 4 * rng.normal(size=(3, 8))
+
+    def split(name: str, *counts: int) -> KeptSplit:
+        labels = np.repeat([0, 1, 2], counts).tolist()
+        vectors = [(centres[label] + rng.normal(size=8)).astype(np.float32) for label in labels]
+        samples = [
+            Sample(NO_IMAGE, label, features=vector)
+            for label, vector in zip(labels, vectors, strict=True)
+        ]
+        return KeptSplit(tuple(samples), tuple(f"{name} {row}" for row in range(len(labels))))
+
+    train, val, test = split("a", 30, 12, 6), split("b", 4, 4, 4), split("c", 5, 5, 5)
+    return Splits(("auk", "ibis", "tern"), train, val, test, digest="fea7", stream_dims=(3, 5))
 
 
 @pytest.fixture(scope="session")

@@ -114,7 +114,7 @@ def test_the_wheel_holds_the_four_packages_and_its_metadata(wheel_names: list[st
 def test_the_wheel_holds_every_source_file_and_all_type_markers(wheel_names: list[str]) -> None:
     expected = {label(path).removeprefix("cli/").removeprefix("export/") for path in SOURCES}
     expected |= {f"{package}/py.typed" for package in PACKAGES}
-    presets = ("deepfashion", "deepfashion2", "zhang")
+    presets = ("deepfashion", "deepfashion2", "features", "zhang")
     expected |= {f"fdmo_cli/presets/{name}.toml" for name in presets}
 
     assert {name for name in wheel_names if ".dist-info/" not in name} == expected

@@ -7,7 +7,19 @@ import sys
 
 import typer
 
-from fdmo_cli import compare, config, data, evaluate, export, features, plugins, reproduce, train
+from fdmo_cli import (
+    compare,
+    config,
+    data,
+    diagnose,
+    dictionary,
+    evaluate,
+    export,
+    features,
+    plugins,
+    reproduce,
+    train,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,6 +33,8 @@ app.command("evaluate")(evaluate.evaluate)
 app.add_typer(export.app, name="export", help="Write a trained run for other applications.")
 app.add_typer(data.app, name="data", help="Check images before training; draw look-alikes.")
 app.add_typer(features.app, name="features", help="Write the features of images as a file.")
+app.command("diagnose")(diagnose.diagnose)
+app.add_typer(dictionary.app, name="dictionary", help="Show what artificial features are made of.")
 app.command("compare")(compare.compare)
 app.command("reproduce")(reproduce.reproduce)
 app.command("plugins")(plugins.plugins)

@@ -9,8 +9,8 @@ ConfigOption = Annotated[
     Path | None,
     typer.Option(
         "--config",
-        help="Run configuration (TOML file), or a preset: deepfashion, deepfashion2, zhang; "
-        "default: all defaults.",
+        help="Run configuration (TOML file), or a preset: deepfashion, deepfashion2, features, "
+        "zhang; default: all defaults.",
     ),
 ]
 PluginOption = Annotated[
@@ -31,3 +31,7 @@ SetOption = Annotated[
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Decides everything drawn.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+LenderOption = Annotated[
+    Path | None,
+    typer.Option("--phase1-from", help="Run folder that the run took its phase 1 from, if any."),
+]

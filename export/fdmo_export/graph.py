@@ -29,8 +29,8 @@ class DeployedClassifier(nn.Module):
     def __init__(self, model: Network) -> None:
         super().__init__()
         self.model = model
-        self.input_name = INPUT_FEATURES if model.takes_features else INPUT_IMAGES
-        self.output_names = OUTPUTS_OF_FEATURES if model.takes_features else OUTPUTS
+        self.input_name = INPUT_FEATURES if model.input_dim else INPUT_IMAGES
+        self.output_names = OUTPUTS_OF_FEATURES if model.input_dim else OUTPUTS
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """Return the outputs in the order of the contract.

@@ -30,7 +30,7 @@ class LogitAdjustmentConfig(ComponentConfig):
         "of several more models.",
     )
     criterion: Criterion = Field(
-        default="acsa", description="What tau is fitted to; all classes count alike."
+        default="balanced-nll", description="What tau is fitted to; all classes count alike."
     )
 
 

@@ -66,7 +66,7 @@ def training_step(
             landmarks,
             model.landmark_head,
             run.core.phase1,
-            log_priors=torch.zeros(CLASSES),
+            log_prior=torch.zeros(CLASSES),
         )
         state.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()

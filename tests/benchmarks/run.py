@@ -10,6 +10,7 @@ import loading
 import per_feature
 import phase2
 import prefix
+import sampling
 import scaling
 from measure import Benchmark
 
@@ -20,6 +21,13 @@ MODULES: dict[tuple[str, ...], Callable[[], list[Benchmark]]] = {
     ("forward-shared", "phase1-shared", "phase1-cached", "cache-read"): prefix.benchmarks,
     ("loading",): loading.benchmarks,
     ("phase1-scaling",): scaling.benchmarks,
+    (
+        "smote-rate",
+        "smote-rate-at-once",
+        "smote-memory",
+        "smote-memory-at-once",
+        "sampling-rate",
+    ): sampling.benchmarks,
 }
 
 

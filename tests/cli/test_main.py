@@ -53,7 +53,10 @@ def test_the_installed_command_lists_its_commands() -> None:
     listed = [
         line.split()[0] for line in result.stdout.partition("Commands:")[2].split("\n") if line
     ]
-    assert listed == ["train", "evaluate", "reproduce", "plugins", "export", "data", "config"]
+    assert listed == [
+        *("train", "evaluate", "diagnose", "compare", "reproduce", "plugins"),
+        *("export", "data", "features", "dictionary", "config"),
+    ]
     assert result.returncode == 0
 
 

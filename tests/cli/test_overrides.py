@@ -12,9 +12,10 @@ from fdmo_core.plugin_loading import load_plugins
 from fdmo_core.registry import Registry
 
 NEITHER = (
-    "'{0}' is neither a folder, a table nor a data set. Expected a folder with one folder a class, "
-    "a .csv, .tsv or .parquet file, or one of: deepfashion, deepfashion2, fashion-mnist, folder, "
-    "garments, table.{1} Correct --data."
+    "'{0}' is neither a folder, a table, a file of features nor a data set. Expected a folder with "
+    "one folder a class, a .csv, .tsv or .parquet table of images, a .npz, .npy or .safetensors "
+    "file of features, or one of: deepfashion, deepfashion2, digits, fashion-mnist, features, "
+    "folder, garments, table.{1} Correct --data."
 )
 
 
@@ -102,6 +103,29 @@ def test_data_may_be_a_folder(change: Callable[..., dict[str, Any]], tmp_path: P
     changed = change({"data": {"name": "garments", "largest_class": 9}}, data=str(tmp_path))
 
     assert changed == {"data": {"name": "folder", "root": str(tmp_path)}}
+
+
+@pytest.mark.parametrize("name", ["f.npz", "f.NPY", "f.safetensors"])
+def test_data_may_be_a_file_of_features(
+    change: Callable[..., dict[str, Any]], tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).touch()
+
+    changed = change(data=str(tmp_path / name))
+
+    assert changed == {"data": {"name": "features", "file": str(tmp_path / name)}}
+
+
+def test_a_parquet_file_of_features_is_chosen_by_name(
+    change: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    file = tmp_path / "f.parquet"
+    file.touch()
+
+    assert change(data=str(file))["data"]["name"] == "table"
+    assert change(data="features", settings=[f"data.file={file}"]) == {
+        "data": {"name": "features", "file": str(file)}
+    }
 
 
 def test_another_folder_keeps_the_options_of_the_first(

@@ -23,8 +23,18 @@ def preset(name: str) -> dict[str, Any]:
     return read_toml(preset_file(name))
 
 
-def test_there_are_the_two_data_sets_of_the_paper_and_its_baseline() -> None:
-    assert preset_names() == ["deepfashion", "deepfashion2", "zhang"]
+def test_there_are_the_two_data_sets_of_the_paper_its_baseline_and_features() -> None:
+    assert preset_names() == ["deepfashion", "deepfashion2", "features", "zhang"]
+
+
+def test_the_preset_for_features_changes_phase_1_alone(registry: Registry) -> None:
+    content = preset("features")
+
+    run = resolve_run(content, registry)
+
+    assert content.keys() == {"data", "phase1"}
+    assert run.data.config.name == "features"
+    assert (run.core.phase1.epochs, run.core.phase1.learning_rate) == (100, 0.01)
 
 
 @pytest.mark.parametrize("name", ["deepfashion", "deepfashion2", "zhang"])
@@ -133,8 +143,8 @@ def test_a_word_that_is_neither_lists_the_presets() -> None:
 
     assert str(caught.value) == (
         "'deepfashoin' is neither a file nor a preset. Expected a TOML file, or one of: "
-        "deepfashion, deepfashion2, zhang. Did you mean 'deepfashion'? Check the path, or write a "
-        "file with 'fdmo config show > run.toml'."
+        "deepfashion, deepfashion2, features, zhang. Did you mean 'deepfashion'? Check the path, "
+        "or write a file with 'fdmo config show > run.toml'."
     )
 
 

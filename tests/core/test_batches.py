@@ -10,7 +10,7 @@ from torch import Tensor
 from fdmo_core.batches import READ_BATCH, Batch, Batches, LoadingConfig, scale_pixels
 from fdmo_core.preprocessing import prepare
 from fdmo_core.randomness import rng_for
-from fdmo_core.samples import Sample
+from fdmo_core.samples import NO_IMAGE, Sample, Splits
 
 IN_MEMORY, FROM_SOURCE = 64, 0  # MiB that may be kept
 SIZE = 16
@@ -192,3 +192,35 @@ def test_pixels_are_scaled_to_between_0_and_1() -> None:
 
     assert scaled.dtype == torch.float32
     assert scaled.tolist() == pytest.approx([0.0, 0.2, 1.0])
+
+
+@pytest.mark.parametrize("memory_mib", [IN_MEMORY, FROM_SOURCE])
+def test_features_are_batched_as_they_are(feature_splits: Splits, memory_mib: int) -> None:
+    config = LoadingConfig(memory_mib=memory_mib)
+    given = Batches(feature_splits.train, image_size=SIZE, config=config, feature_dim=8)
+
+    first, second = given.read([torch.tensor([7, 0, 7]), torch.tensor([47])])
+
+    expected = np.array([feature_splits.train[row].features for row in (7, 0, 7)])
+    np.testing.assert_array_equal(first.images.numpy(), expected)
+    assert first.images.dtype == torch.float32
+    assert first.landmarks.shape == (3, 0, 3)
+    assert second.labels.tolist() == [2]
+    assert torch.equal(scale_pixels(first.images), first.images)
+
+
+def test_features_that_would_need_more_memory_are_read_each_time() -> None:
+    class Wide(StripedSplit):
+        def __getitem__(self, index: int) -> Sample:
+            self.reads += 1
+            return Sample(NO_IMAGE, 0, features=np.zeros(2**17, np.float32))
+
+    def reads(memory_mib: int) -> int:
+        split, config = Wide(4), LoadingConfig(memory_mib=memory_mib)
+        given = Batches(split, image_size=SIZE, config=config, feature_dim=2**17)
+        for _ in range(2):
+            list(given.in_order(4))
+        return split.reads
+
+    assert reads(2) == 4  # 4 rows of half a MiB
+    assert reads(1) == 8

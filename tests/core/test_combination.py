@@ -59,6 +59,19 @@ def test_it_is_the_weighted_sum_of_eq_3(groups: list[int], stream_dims: tuple[in
     torch.testing.assert_close(combined, expected, rtol=1e-12, atol=1e-12)  # order of summation
 
 
+@pytest.mark.parametrize("stream_dims", [STREAM_DIMS, (8,)])
+def test_a_batch_of_one_class_is_no_exception(stream_dims: tuple[int, ...]) -> None:
+    several = drawn_sets([0, 0, 0])
+    drawn = DrawnFeatures(several.store, several.rows[:1], several.mask[:1], several.groups)
+    weights = convex_weights(drawn, len(stream_dims)).requires_grad_()
+
+    combined = convex_combination(weights, drawn, stream_dims)
+
+    expected = by_loops(weights.detach(), drawn, stream_dims)
+    torch.testing.assert_close(combined, expected, rtol=1e-12, atol=1e-12)
+    assert combined.requires_grad
+
+
 @pytest.mark.parametrize("groups", GROUPS)
 def test_its_gradient_is_that_of_the_gather_form(groups: list[int]) -> None:
     drawn = drawn_sets(groups)

@@ -7,9 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from fdmo_core.classifier import LinearClassifier
 from fdmo_core.compute import Compute
-from fdmo_core.config import Run
-from fdmo_core.crossfit import OutOfFold, cross_fit
+from fdmo_core.config import Run, resolve_run
+from fdmo_core.crossfit import CrossFitted, OutOfFold, cross_fit
 from fdmo_core.engine import check_run, learn_features
 from fdmo_core.errors import RunFolderError
 from fdmo_core.folds import assign_folds
@@ -21,8 +22,10 @@ from fdmo_core.model import TwoStreamClassifier
 from fdmo_core.model_building import initial_model
 from fdmo_core.network import Network
 from fdmo_core.phase1 import start_phase1, train_phase1
+from fdmo_core.plugin_loading import load_plugins
 from fdmo_core.randomness import rng_for
 from fdmo_core.recorder import Recorder
+from fdmo_core.registry import Registry
 from fdmo_core.samples import Splits
 
 MakeRun = Callable[..., Run]
@@ -43,9 +46,10 @@ class Learned:
 
     def again(self, recorder: Recorder, **options: Any) -> OutOfFold:
         defaults: dict[str, Any] = {"compute": CPU, "journal": Journal()}
-        return cross_fit(
+        crossed = cross_fit(
             self.run, self.maps, self.model, self.dictionary, recorder, **(defaults | options)
         )
+        return crossed.out_of_fold
 
 
 def make_folder(folder: Path) -> Path:
@@ -66,7 +70,10 @@ def learned(
     model = check_run(run, tiny_splits)
     maps = open_maps(run, tiny_splits, model, compute=CPU, journal=Journal())["train"]
     dictionary = learn_features(run, maps, model, recorder, compute=CPU, journal=Journal())
-    found = cross_fit(run, maps, model, dictionary, recorder, compute=CPU, journal=Journal())
+    crossed = cross_fit(run, maps, model, dictionary, recorder, compute=CPU, journal=Journal())
+    assert crossed.network is model
+    assert crossed.dictionary is dictionary
+    found = crossed.out_of_fold
     return Learned(run, maps, model, dictionary, recorder, found)
 
 
@@ -135,8 +142,6 @@ def test_an_interrupted_fold_goes_on_to_the_same_bits(learned: Learned, tmp_path
     recorder = replace(learned.recorder, folder=make_folder(tmp_path / "run"))
     with pytest.raises(KeyboardInterrupt):
         learned.again(recorder, journal=Journal(show=interrupt))
-    assert (recorder.folder / "crossfit" / "fold-0.safetensors").exists()
-    assert not (recorder.folder / "crossfit" / "fold-1.safetensors").exists()
     shown: list[Progress] = []
     again = learned.again(recorder, journal=Journal(show=shown.append))
 
@@ -194,3 +199,66 @@ def test_other_frozen_weights_than_phase_1_s_are_refused(
 
     with pytest.raises(RunFolderError, match="not those that phase 1 began with"):
         replace(learned, run=run, model=model).again(recorder)
+
+
+@pytest.fixture(scope="module")
+def ensemble(learned: Learned, tmp_path_factory: pytest.TempPathFactory) -> CrossFitted:
+    config = {**learned.run.as_dict(), "crossfit": {"folds": FOLDS, "ensemble": True}}
+    run = resolve_run(config, Registry(load_plugins()))
+    recorder = replace(
+        learned.recorder, run=run, folder=make_folder(tmp_path_factory.mktemp("ensemble") / "run")
+    )
+    return cross_fit(
+        run,
+        learned.maps,
+        learned.model,
+        learned.dictionary,
+        recorder,
+        compute=CPU,
+        journal=Journal(),
+    )
+
+
+def test_an_ensemble_scores_by_the_mean_of_phase_1_and_all_folds(
+    learned: Learned, ensemble: CrossFitted
+) -> None:
+    (batch,) = learned.maps.in_order(len(learned.maps))
+    with torch.no_grad():
+        logits = ensemble.network.eval()(batch.maps).logits
+        own = learned.model.eval()(batch.maps).logits
+        one = ensemble.network.extract(batch.maps)
+
+    folds = []
+    for fold in range(FOLDS):
+        weights = load_file(learned.recorder.folder / "checkpoints" / f"fold-{fold}.safetensors")
+        member = initial_model(learned.run, num_classes=12, num_landmarks=8)
+        member.load_state_dict(
+            {
+                key.removeprefix("module."): value
+                for key, value in weights.items()
+                if key.startswith("module.")
+            }
+        )
+        with torch.no_grad():
+            folds.append(member.eval()(batch.maps).logits)
+    torch.testing.assert_close(logits, torch.stack([own, *folds]).mean(dim=0))
+    assert one.shape == (len(learned.maps), 3 * sum(learned.model.stream_dims))
+
+
+def test_an_ensemble_leaves_phase_1_s_network_as_it_is(
+    learned: Learned, ensemble: CrossFitted
+) -> None:
+    assert isinstance(learned.model.main_classifier, LinearClassifier)
+    assert ensemble.network is not learned.model
+
+
+def test_features_out_of_fold_are_in_the_ensemble_s_space(
+    learned: Learned, ensemble: CrossFitted
+) -> None:
+    found, held = ensemble.out_of_fold, ensemble.dictionary.store
+
+    assert torch.equal(found.logits, learned.found.logits)
+    assert found.features.shape == held.features.shape
+    assert torch.equal(found.held_out().labels, held.labels)
+    distance = (found.features - held.features).square().mean()
+    assert distance < (held.features - held.features.mean(dim=0)).square().mean()

@@ -19,6 +19,7 @@ from fdmo_core.data import (
     describe_data,
     open_batches,
     open_data,
+    require_input,
     require_split,
     some_images,
 )
@@ -290,3 +291,47 @@ def test_some_images_come_from_the_first_split_that_has_any(
 
     assert name == expected
     assert len(images) == len(given.named()[expected].labels)
+
+
+def test_data_that_are_features_say_what_does_not_apply(feature_splits: Splits) -> None:
+    assert data_notices(feature_splits, mirrors=True) == [
+        "The data are features: phase 1 trains the main classifier alone. Settings of extractors, "
+        "landmark head, augmentation, cache and phase1.shape_epochs do not apply. The preset "
+        "'features' has rates and epochs that suit it."
+    ]
+
+
+def test_features_are_prepared_as_they_are(feature_splits: Splits) -> None:
+    found, name = some_images(feature_splits, 16)
+
+    assert name == "val"
+    assert torch.equal(
+        found, torch.stack([torch.tensor(feature_splits.val[row].features) for row in range(12)])
+    )
+    batches = open_batches(feature_splits, 16, LoadingConfig())["test"]
+    (batch,) = batches.in_order(20)
+    assert batch.images.shape == (15, 8)
+
+
+def test_a_network_must_take_what_the_data_hold(feature_splits: Splits) -> None:
+    require_input(feature_splits, 8)
+    require_input(splits(), 0)
+
+    with pytest.raises(DataError) as caught:
+        require_input(feature_splits, 9)
+    assert str(caught.value) == (
+        "The data hold features of length 8, and the network was trained on features of length 9. "
+        "Expected the same. Give the data that it was trained on, or others of that kind with "
+        "--data."
+    )
+    with pytest.raises(DataError, match=r"hold images, and the network was trained on features of"):
+        require_input(splits(), 9)
+
+
+def test_features_follow_another_order_of_classes(feature_splits: Splits) -> None:
+    aligned = align_classes(feature_splits, ("tern", "owl", "ibis", "auk"))
+
+    assert aligned.stream_dims == (3, 5)
+    sample = aligned.train[0]
+    assert sample.label == 3
+    assert sample.features is feature_splits.train[0].features

@@ -326,3 +326,8 @@ def test_memory_is_a_few_bytes_a_sample() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 120 * count + 60_000  # 80 a sample, 8 of its label, and one part of samples
+
+
+def test_features_are_refused() -> None:
+    with pytest.raises(DataError, match=r"^The data are features\. Expected images, of which each"):
+        check(splits_of([image(1)], stream_dims=(3,)))

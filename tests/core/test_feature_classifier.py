@@ -68,7 +68,7 @@ def test_the_network_is_the_standardised_features_and_one_layer(features: Tensor
     outputs = network(maps)
 
     assert (network.num_classes, network.stream_dims) == (3, (1, 3))
-    assert network.takes_features
+    assert network.input_dim == 4
     assert network.landmark_head is None
     assert outputs.shape_stream is None
     torch.testing.assert_close(maps, network.standardization(features))

@@ -44,7 +44,7 @@ def rows(seed: int, *, size: int = 60, dim: int = 4) -> tuple[Tensor, Tensor, Te
 
 def test_the_map_is_weighted_ridge_regression_of_centred_rows() -> None:
     features, targets, weights = rows(0)
-    seen = RidgeMap(4)
+    seen = RidgeMap(4, 4)
     seen.see(features, targets, weights)
 
     x, t, v = (one.double().numpy() for one in (features, targets, weights / weights.sum()))
@@ -58,9 +58,18 @@ def test_the_map_is_weighted_ridge_regression_of_centred_rows() -> None:
     np.testing.assert_allclose(seen.solve(0.3)(features), expected, atol=1e-4)
 
 
+def test_the_target_space_may_have_another_dimension() -> None:
+    features, targets, weights = rows(4)
+    whole, first = RidgeMap(4, 4), RidgeMap(4, 2)
+    whole.see(features, targets, weights)
+    first.see(features, targets[:, :2], weights)
+
+    torch.testing.assert_close(first.solve(0.1)(features), whole.solve(0.1)(features)[:, :2])
+
+
 def test_rows_may_come_in_parts() -> None:
     features, targets, weights = rows(1)
-    whole, parts = RidgeMap(4), RidgeMap(4)
+    whole, parts = RidgeMap(4, 4), RidgeMap(4, 4)
     whole.see(features, targets, weights)
     for part in zip(features.split(7), targets.split(7), weights.split(7), strict=True):
         parts.see(*part)
@@ -70,7 +79,7 @@ def test_rows_may_come_in_parts() -> None:
 
 def test_equal_spaces_are_left_as_they_are() -> None:
     features, _, weights = rows(2)
-    seen = RidgeMap(4)
+    seen = RidgeMap(4, 4)
     seen.see(features, features.clone(), weights)
 
     assert torch.equal(seen.solve(0.5)(features), features)
@@ -79,7 +88,7 @@ def test_equal_spaces_are_left_as_they_are() -> None:
 @pytest.mark.parametrize("shift", [0.0, 9.0])
 def test_a_space_without_negative_numbers_gets_none(shift: float) -> None:
     features, targets, weights = rows(3)
-    seen = RidgeMap(4)
+    seen = RidgeMap(4, 4)
     seen.see(features, targets.abs() if shift == 0 else targets - shift, weights)
 
     mapped = seen.solve(0.01)(4 * features)

@@ -18,7 +18,7 @@ from fdmo_core.journal import Journal, Progress
 from fdmo_core.map_building import open_maps, prepare_images
 from fdmo_core.maps import CachedMaps, LiveMaps, Maps
 from fdmo_core.model import TwoStreamClassifier
-from fdmo_core.model_building import build_model
+from fdmo_core.model_building import build_model, initial_network
 from fdmo_core.samples import Sample, Splits
 
 MakeRun = Callable[..., Run]
@@ -271,3 +271,22 @@ def test_images_of_cached_splits_are_not_kept_in_memory_as_well(
     totals = {one.total for one in opened.shown if one.phase == "images"}
     assert totals == {len(tiny_splits.train.labels)}
     assert len(tiny_splits.train.labels) > READ_BATCH  # so that there is progress to show
+
+
+def test_features_are_standardised_and_neither_augmented_nor_cached(
+    frozen_run: MakeRun, feature_splits: Splits
+) -> None:
+    run = frozen_run()
+    network = initial_network(run, feature_splits)
+    notices: list[str] = []
+
+    maps = open_maps(
+        run, feature_splits, network, compute=Compute(CPU), journal=Journal(say=notices.append)
+    )
+
+    (batch,) = maps["train"].training([torch.arange(48)], seed=0, epoch=0)
+    torch.testing.assert_close(batch.maps.mean(dim=0), torch.zeros(8), atol=1e-5, rtol=0)
+    torch.testing.assert_close(batch.maps.std(dim=0, correction=0), torch.ones(8))
+    assert {type(one) for one in maps.values()} == {LiveMaps}
+    assert notices == []
+    assert entries(run) == set()

@@ -1,12 +1,23 @@
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from fdmo_core.config import Run
 from fdmo_core.errors import ConfigError
+from fdmo_core.feature_classifier import FeatureClassifier
 from fdmo_core.model import TwoStreamClassifier
-from fdmo_core.model_building import build_model, initial_model
+from fdmo_core.model_building import (
+    build_model,
+    build_network,
+    initial_model,
+    initial_network,
+    network_like,
+)
+from fdmo_core.samples import Splits
 from fdmo_core.testing.expectations import differing, snapshot
 from fdmo_plugins.ldm.head import LandmarkDetectionModule
 from fdmo_plugins.small_vgg.extractor import SmallVgg
@@ -143,3 +154,60 @@ def test_a_network_that_cannot_take_the_images_is_refused(tiny_run: MakeRun) -> 
         "Expected extractors that fit data.image_size. Raise data.image_size, or choose fewer "
         "stages in texture_stream and shape_stream."
     )
+
+
+def test_data_that_are_features_get_a_classifier_of_features(
+    tiny_run: MakeRun, feature_splits: Splits
+) -> None:
+    network = initial_network(tiny_run(), feature_splits)
+
+    assert isinstance(network, FeatureClassifier)
+    assert network.stream_dims == (3, 5)
+    rows = range(len(feature_splits.train.labels))
+    features = np.array([feature_splits.train[row].features for row in rows])
+    np.testing.assert_allclose(
+        network.standardization.mean.numpy(), features.mean(axis=0), rtol=1e-4, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        network.standardization.deviation.numpy(), features.std(axis=0), rtol=1e-4
+    )
+
+
+def test_features_may_stay_as_they_are(tiny_run: MakeRun, feature_splits: Splits) -> None:
+    network = initial_network(tiny_run(model={"standardize": False}), feature_splits)
+
+    features = torch.randn(4, 8)
+    assert torch.equal(network.prefix(features), features)
+
+
+def test_data_that_are_images_get_the_two_streams(tiny_run: MakeRun, tiny_splits: Splits) -> None:
+    run = tiny_run()
+
+    assert differing(snapshot(initial_network(run, tiny_splits)), snapshot(initial(run))) == []
+    options: dict[str, Any] = {"num_classes": 12, "num_landmarks": 8}
+    built_again = build_network(run, stream_dims=(), **options)
+    assert differing(snapshot(built_again), snapshot(build_model(run, **options))) == []
+
+
+def test_a_network_like_a_trained_one_starts_as_that_one_did(
+    tiny_run: MakeRun, feature_splits: Splits
+) -> None:
+    run = tiny_run()
+    for network in (initial_network(run, feature_splits), initial(run)):
+        before = snapshot(network)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.zero_()
+
+        assert differing(snapshot(network_like(run, network)), before) == []
+
+
+def test_the_seed_decides_the_weights_of_a_classifier_of_features(tiny_run: MakeRun) -> None:
+    def weights(seed: int) -> Tensor:
+        network = build_network(
+            tiny_run(seed=seed), num_classes=3, num_landmarks=0, stream_dims=(4,)
+        )
+        return network.main_classifier.get_parameter("weight")
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))

@@ -17,6 +17,8 @@ from fdmo_core.config import Run
 from fdmo_core.data import open_batches
 from fdmo_core.epoch_order import epoch_rows
 from fdmo_core.errors import ConfigError
+from fdmo_core.feature_classifier import FeatureClassifier
+from fdmo_core.imbalance import log_priors
 from fdmo_core.journal import Journal, Progress
 from fdmo_core.maps import LiveMaps, MapBatch
 from fdmo_core.model import TwoStreamClassifier, frozen_prefix
@@ -25,9 +27,10 @@ from fdmo_core.network import Network
 from fdmo_core.phase1 import (
     Phase1Config,
     Phase1State,
-    class_log_priors,
+    as_it_applies,
     learning_rate,
     phase1_losses,
+    require_epochs,
     require_shape_target,
     set_learning_rate,
     start_phase1,
@@ -101,7 +104,7 @@ def losses(
         batch.landmarks,
         model.landmark_head,
         Phase1Config(**options),
-        log_priors=class_log_priors(batch.labels, model.num_classes),
+        log_prior=log_priors(batch.labels.bincount(minlength=model.num_classes)),
     )
 
 
@@ -422,25 +425,17 @@ def test_a_prior_is_added_to_the_main_classifier_s_scores_alone(
 ) -> None:
     model = build_model(tiny_run(), num_classes=12, num_landmarks=0).eval()
     batch = first_batch(model, batches)
-    log_priors = class_log_priors(batch.labels, 12)
+    prior = log_priors(batch.labels.bincount(minlength=12))
     plain = losses(model, batch, is_shape_only=False)
     adjusted = losses(model, batch, is_shape_only=False, prior_strength=1.5)
 
     logits = model(batch.maps).logits.tolist()
     expected = 0.0
     for row, label in zip(logits, batch.labels.tolist(), strict=True):
-        scores = [
-            score + 1.5 * prior for score, prior in zip(row, log_priors.tolist(), strict=True)
-        ]
+        scores = [score + 1.5 * one for score, one in zip(row, prior.tolist(), strict=True)]
         expected += math.log(sum(map(math.exp, scores))) - scores[label]
     assert adjusted["main"].item() == pytest.approx(expected / len(logits), rel=1e-4)
     assert torch.equal(plain["auxiliary"], adjusted["auxiliary"])
-
-
-def test_a_class_without_labels_has_the_prior_of_one() -> None:
-    priors = class_log_priors(torch.tensor([0, 0, 0, 2]), 3).exp()
-
-    assert priors.tolist() == pytest.approx([3 / 5, 1 / 5, 1 / 5])
 
 
 def test_phase_1_can_learn_from_some_images_alone(tiny_run: MakeRun, batches: Batches) -> None:
@@ -472,3 +467,23 @@ def test_pulled_maps_change_what_is_learned(tiny_run: MakeRun, batches: Batches)
 
     assert differing(weights[0], weights[1])
     assert not differing(weights[1], weights[2])
+
+
+def test_without_a_shape_stream_its_epochs_do_not_apply(tiny_run: MakeRun) -> None:
+    config = Phase1Config(shape_epochs=3, epochs=2)
+    head = FeatureClassifier(stream_dims=(4,), num_classes=3)
+
+    assert as_it_applies(config, head) == config.model_copy(update={"shape_epochs": 0})
+    assert as_it_applies(config, two_streams(started(tiny_run()))) == config
+
+
+def test_a_main_classifier_that_would_train_for_no_epoch_is_refused() -> None:
+    require_epochs(Phase1Config(shape_epochs=0, epochs=1))
+
+    with pytest.raises(ConfigError) as caught:
+        require_epochs(Phase1Config(shape_epochs=3, epochs=0))
+
+    assert str(caught.value) == (
+        "phase1.epochs is 0, and data that are features have no shape stream: phase 1 would train "
+        "nothing. Expected at least 1 epoch for the main classifier. Set phase1.epochs."
+    )

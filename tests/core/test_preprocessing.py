@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from fdmo_core.errors import DataError
 from fdmo_core.preprocessing import Letterbox, fit_letterbox, prepare
-from fdmo_core.samples import Sample, Visibility
+from fdmo_core.samples import NO_IMAGE, Sample, Visibility
 
 Box = tuple[float, float, float, float]
 
@@ -179,3 +179,13 @@ def test_the_sample_stays_as_it_was() -> None:
 
     assert (image == 255).all()
     np.testing.assert_array_equal(landmarks, points((80, 30, Visibility.VISIBLE)))
+
+
+def test_features_stay_as_they_are() -> None:
+    features = np.array([0.5, -3.0], dtype=np.float32)
+
+    prepared = prepare(Sample(NO_IMAGE, 1, features=features), 16)
+
+    features[0] = 9
+    assert prepared.image.tolist() == [0.5, -3.0]
+    assert prepared.landmarks.shape == (0, 3)

@@ -16,6 +16,7 @@ REGISTRY = Registry(load_plugins([convexgan, losses], installed=False))
 Dataset: Any = interfaces.Dataset  # mypy asks for concrete classes where type[...] is expected
 FeatureGenerator: Any = interfaces.FeatureGenerator
 Loss: Any = interfaces.Loss
+GENERATORS = "attention, convexgan, gamo"
 LOSSES = (
     "balanced-softmax, class-balanced, cross-entropy, focal, ldam, logit-adjusted, squared-error"
 )
@@ -53,7 +54,7 @@ def test_a_name_without_a_neighbour_has_no_suggestion() -> None:
 
 def test_a_name_of_another_kind_is_unknown_here() -> None:
     with pytest.raises(
-        UnknownComponentError, match=r"Unknown generator 'focal'\. Registered: conv"
+        UnknownComponentError, match=rf"Unknown generator 'focal'\. Registered: {GENERATORS}"
     ):
         REGISTRY.resolve(FeatureGenerator, {"name": "focal"})
 
@@ -70,7 +71,10 @@ def test_a_name_is_found_whatever_its_kind() -> None:
 
 
 def test_components_come_in_order_of_kind_and_name() -> None:
-    assert [one.name for one in REGISTRY.components()] == ["convexgan", *LOSSES.split(", ")]
+    assert [one.name for one in REGISTRY.components()] == [
+        *GENERATORS.split(", "),
+        *LOSSES.split(", "),
+    ]
     assert [one.name for one in REGISTRY.components(KIND_OF_INTERFACE[Loss])] == LOSSES.split(", ")
 
 

@@ -13,7 +13,7 @@ from fdmo_core.classifier import CosineClassifier
 from fdmo_core.config import Run
 from fdmo_core.errors import ConfigError, RunFolderError
 from fdmo_core.model import TwoStreamClassifier
-from fdmo_core.model_building import build_model
+from fdmo_core.model_building import build_model, initial_network
 from fdmo_core.randomness import rng_for
 from fdmo_core.registry import Registry
 from fdmo_core.run_folder import create_run_folder, describe_environment, load_run, save_model
@@ -241,3 +241,29 @@ def test_entries_of_another_form_are_refused(
     change_head(saved, **changes)
 
     assert "do not fit the model that model.json describes" in refusal(saved, registry)
+
+
+def test_a_classifier_of_features_is_read_again(
+    tiny_run: MakeRun, feature_splits: Splits, registry: Registry, tmp_path: Path
+) -> None:
+    network = initial_network(tiny_run(), feature_splits)
+    save_model(tmp_path, network, tiny_run(), feature_splits)
+
+    trained = load_run(tmp_path, registry)
+
+    features = torch.randn(5, 8)
+    assert (trained.feature_dim, trained.model.stream_dims) == (8, (3, 5))
+    assert torch.equal(
+        trained.model(trained.model.prefix(features)).logits,
+        network(network.prefix(features)).logits,
+    )
+
+
+def test_a_run_from_before_data_could_be_features_is_one_of_images(
+    saved: Path, registry: Registry
+) -> None:
+    head = json.loads((saved / "model.json").read_text())
+    del head["stream_dims"]
+    (saved / "model.json").write_text(json.dumps(head))
+
+    assert load_run(saved, registry).feature_dim == 0

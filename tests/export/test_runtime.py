@@ -13,11 +13,17 @@ import pytest
 from onnx import TensorProto, helper
 from torch import Tensor
 
+from fdmo_core.config import Run
+from fdmo_core.data import some_images
 from fdmo_core.errors import ExportError
-from fdmo_core.run_folder import TrainedRun
-from fdmo_export.contract import METADATA_ENTRIES, METADATA_KEY, OUTPUTS
+from fdmo_core.model_building import initial_network
+from fdmo_core.registry import Registry
+from fdmo_core.run_folder import TrainedRun, load_run, save_model
+from fdmo_core.samples import Splits
+from fdmo_export.contract import METADATA_ENTRIES, METADATA_KEY, OUTPUTS, OUTPUTS_OF_FEATURES
 from fdmo_export.graph import DeployedClassifier
 from fdmo_export.runtime import OnnxClassifier
+from fdmo_export.write import export_run
 
 Edit = Callable[[Callable[[onnx.ModelProto], None]], Path]
 
@@ -191,3 +197,48 @@ def test_a_file_that_lost_an_output_is_an_error(edited: Edit) -> None:
 
     with pytest.raises(ExportError, match="it lacks features"):
         OnnxClassifier(path)
+
+
+@pytest.fixture(scope="module")
+def classifier_of_features(
+    feature_splits: Splits,
+    tiny_run: Callable[..., Run],
+    registry: Registry,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> OnnxClassifier:
+    folder = tmp_path_factory.mktemp("features")
+    save_model(folder, initial_network(tiny_run(), feature_splits), tiny_run(), feature_splits)
+    inputs, split = some_images(feature_splits, 16)
+    export_run(load_run(folder, registry), inputs, folder / "model.onnx", split=split)
+    return OnnxClassifier(folder / "model.onnx")
+
+
+def test_a_classifier_of_features_says_which_length_it_takes(
+    classifier_of_features: OnnxClassifier,
+) -> None:
+    found = classifier_of_features.run(np.zeros((5, 8), dtype=np.float32))
+
+    assert (classifier_of_features.feature_dim, classifier_of_features.image_size) == (8, 0)
+    assert {name: value.shape for name, value in found.items()} == dict.fromkeys(
+        OUTPUTS_OF_FEATURES, (5, 3)
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((2, 8), dtype=np.float64),
+        np.zeros((2, 9), dtype=np.float32),
+        np.zeros(8, dtype=np.float32),
+        np.zeros((1, 3, 24, 24), dtype=np.uint8),
+    ],
+    ids=lambda wrong: f"{wrong.dtype}-{wrong.shape}",
+)
+def test_other_features_are_an_error(classifier_of_features: OnnxClassifier, wrong: Any) -> None:
+    with pytest.raises(ExportError) as caught:
+        classifier_of_features.run(wrong)
+
+    assert str(caught.value) == (
+        f"Features have shape {wrong.shape} and type {wrong.dtype}. Expected (B, 8) of float32. "
+        f"Compute them as those that the classifier was trained on."
+    )

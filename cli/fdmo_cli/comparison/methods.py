@@ -11,7 +11,9 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "plain": (),
     "balanced": ("phase1.prior_strength=1.0",),  # balanced softmax from the first step on
     "pull": ("phase1.pull=0.6",),
+    "ensemble": ("crossfit.ensemble=true",),
 }
+LENDERS = {"ensemble": "plain"}  # whose phase 1 and folds a family begins with
 VARIED_SECTIONS = ("rebalancer", "generator", "loss")
 PREFERRED_BASELINES = ("logit-adjustment-out-of-fold", "none")
 
@@ -63,9 +65,26 @@ BUILT_IN = (
     _rebalancer("logit-adjustment", "rebalancer.tau=1.0"),
     _rebalancer("logit-adjustment", *ON_VALIDATION, called="logit-adjustment-validation"),
     _rebalancer("logit-adjustment", *OUT_OF_FOLD, called="logit-adjustment-out-of-fold"),
+    _rebalancer(
+        "logit-adjustment",
+        *OUT_OF_FOLD,
+        "rebalancer.criterion=acsa",
+        called="logit-adjustment-out-of-fold-acsa",
+    ),
     _rebalancer("none", called="balanced-softmax-end-to-end", family="balanced"),
     _rebalancer("crossfit"),
-    _rebalancer("crossfit", called="crossfit-pull", family="pull"),
+    _rebalancer("crossfit", "rebalancer.adjusted_share=0", called="crossfit-head-alone"),
+    _rebalancer("crossfit", called="pull-crossfit", family="pull"),
+    _rebalancer(
+        "logit-adjustment", *OUT_OF_FOLD, called="pull-logit-adjustment-out-of-fold", family="pull"
+    ),
+    _rebalancer("none", called="ensemble", family="ensemble"),
+    _rebalancer(
+        "logit-adjustment",
+        *OUT_OF_FOLD,
+        called="ensemble-logit-adjustment-out-of-fold",
+        family="ensemble",
+    ),
     Method("real-only", (*REAL_ONLY, CROSS_ENTROPY)),
     Method("real-only-crossfitted", (*REAL_ONLY, CROSS_ENTROPY, CROSS_FITTED)),
     _on("convexgan", CROSS_FITTED, called="convexgan-crossfitted"),

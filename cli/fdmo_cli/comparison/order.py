@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fdmo_cli.comparison.methods import (
+    LENDERS,
     Method,
     all_methods,
     choose_baseline,
@@ -31,6 +32,7 @@ from fdmo_core.registry import Registry
 
 DEFAULT_SEEDS = 5
 PLAIN = "plain"
+OF_FEATURES = "features"  # the data set of what other networks computed
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,13 @@ def _methods(
             if one.family != PLAIN
         }
         kept = [one for one in kept if one.family == PLAIN]
+    if start.run(0).data.config.name == OF_FEATURES:
+        left_out |= {
+            one.name: "It joins networks that learn features, but the data are features already."
+            for one in kept
+            if one.family in LENDERS
+        }
+        kept = [one for one in kept if one.family not in LENDERS]
     if names is not None and left_out:
         name, reason = next(iter(left_out.items()))
         raise ConfigError(f"Method '{name}' cannot be run. {reason}")

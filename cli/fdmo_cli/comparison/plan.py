@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fdmo_cli.comparison.methods import FAMILIES, VARIED_SECTIONS, Method
+from fdmo_cli.comparison.methods import FAMILIES, LENDERS, VARIED_SECTIONS, Method
 from fdmo_cli.overrides import override
 from fdmo_core.config import Run, RunConfig, resolve_run
 from fdmo_core.errors import ConfigError
@@ -88,10 +88,12 @@ class Space:
     Attributes:
         cell: Configuration and folder.
         out_of_fold: Whether a method needs the training images cross-fitted.
+        lender: Run folder whose phase 1 and folds it begins with, if any.
     """
 
     cell: Cell
     out_of_fold: bool
+    lender: Path | None = None
 
 
 def require_free(start: Start) -> None:
@@ -235,15 +237,23 @@ def plan_cells(
 def plan_spaces(cells: Sequence[Planned], start: Start, folder: Path) -> list[Space]:
     """Return the phases 1 that the cells need, each once."""
     spaces: dict[Path, Space] = {}
+
+    def add(family: str, seed: int, *, out_of_fold: bool) -> Path:
+        path = _space_folder(folder, family, seed)
+        lender = None
+        if family in LENDERS:
+            lender = add(LENDERS[family], seed, out_of_fold=True)
+        known = spaces.get(path)
+        if known is None:
+            run = start.run(seed, FAMILIES[family])
+            cell = Cell(f"phase 1 '{family}' of seed {seed}", run, path)
+            spaces[path] = Space(cell, out_of_fold, lender)
+        elif out_of_fold:
+            spaces[path] = replace(known, out_of_fold=True)
+        return path
+
     for one in cells:
-        crossed = one.cell.run.cross_fits
-        known = spaces.get(one.space)
-        if known is not None:
-            spaces[one.space] = replace(known, out_of_fold=known.out_of_fold or crossed)
-            continue
-        run = start.run(one.seed, FAMILIES[one.method.family])
-        name = f"phase 1 '{one.method.family}' of seed {one.seed}"
-        spaces[one.space] = Space(Cell(name, run, one.space), crossed)
+        add(one.method.family, one.seed, out_of_fold=one.cell.run.cross_fits)
     return list(spaces.values())
 
 

@@ -1,7 +1,8 @@
-"""Does what a comparison orders, in three rounds: phases 1, choice of settings, cells."""
+"""Does what a comparison orders, in rounds: phases 1, what borrows them, settings, cells."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fdmo_cli.comparison.cells import CellJob, SpaceJob, is_learned, learn, run_cell
@@ -34,7 +35,12 @@ def run_order(
     require_same_settings([*(one.cell for one in spaces), *(one.cell for one in planned)])
     with ProgressBars(quiet=quiet) as bars, make_workers() as workers:
         do = partial(_round, workers=workers, make_workers=make_workers, bars=bars)
-        failures = do("phase 1", learn, _space_jobs(spaces, order, device))
+        own = [one for one in spaces if one.lender is None]
+        failures = do("phase 1", learn, _space_jobs(own, order, device))
+        borrowing = [
+            one for one in spaces if one.lender and is_learned(one.lender, out_of_fold=True)
+        ]
+        failures |= do("ensembles", learn, _space_jobs(borrowing, order, device))
         if order.trials:
             learned = [one for one in planned if _is_learned(one)]
             failures |= do("tuning", tune, _tune_jobs(learned, order, device))
@@ -67,6 +73,10 @@ def _round(
     return run_jobs(function, jobs, workers, make_workers, done=tell)
 
 
+def _absolute(folder: Path | None) -> Path | None:
+    return None if folder is None else folder.absolute()
+
+
 def _space_jobs(spaces: list[Space], order: Order, device: str) -> dict[str, SpaceJob]:
     return {
         one.cell.name: SpaceJob(
@@ -74,7 +84,7 @@ def _space_jobs(spaces: list[Space], order: Order, device: str) -> dict[str, Spa
             one.cell.folder.absolute(),  # a node of a cluster works elsewhere
             device,
             one.out_of_fold,
-            None if order.phase1_from is None else order.phase1_from.absolute(),
+            _absolute(one.lender or order.phase1_from),
         )
         for one in spaces
         if not is_learned(one.cell.folder, out_of_fold=one.out_of_fold)

@@ -22,12 +22,12 @@ BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6
 CURVES = {"LDAM": (ORANGE, "o", -4), "Focal": (GREY, "s", 0), "MSE": (BLUE, "^", 4)}  # as Fig. 4
 
 
-def require_matplotlib() -> None:
-    """Raise a ConfigError if matplotlib is not installed."""
+def require_matplotlib(otherwise: str = "go without plots with --no-plot") -> None:
+    """Raise a ConfigError if matplotlib is not installed; ``otherwise`` says how to do without."""
     if find_spec("matplotlib") is None:
         raise ConfigError(
             "matplotlib is not installed. Expected it for the plots. Install it with pip install "
-            "'fdmo[plot]', or go without plots with --no-plot."
+            f"'fdmo[plot]', or {otherwise}."
         )
 
 

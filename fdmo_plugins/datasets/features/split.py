@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdmo_core import NO_IMAGE, Sample
-from fdmo_plugins.datasets.features.inspection import as_float32
 from fdmo_plugins.datasets.features.stored import Array
 
 
@@ -31,7 +30,7 @@ class FeatureSplit:
 
     def __getitem__(self, index: int) -> Sample:
         """Return one row."""
-        features = as_float32(self.features[int(self.rows[index])])
+        features = self.features[int(self.rows[index])].astype(np.float32)  # a copy
         return Sample(NO_IMAGE, int(self.labels[index]), features=features)
 
     def source(self, index: int) -> str:

@@ -142,6 +142,8 @@ def _require(header: Sequence[str], wanted: dict[str, str]) -> None:
     hint = f" Did you mean '{close[0]}'?" if close else ""
     if len(header) == 1 and any(sign in header[0] for sign in ";\t|,"):
         hint += " If the cells are divided by another character, set data.delimiter."
+    if setting == "path_column" and not close:
+        hint += " If the rows are features and not images, set data.name = 'features'."
     raise DataError(
         f"The table has no column '{name}'. Found: {', '.join(header)}.{hint} Rename the column, "
         f"or set data.{setting.partition('[')[0]}."

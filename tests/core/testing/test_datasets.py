@@ -52,6 +52,18 @@ def with_samples(change: Callable[[Sample], Sample]) -> type[GarmentsDataset]:
     return dataset(lambda splits: replace(splits, val=Changed(splits.val, change)))
 
 
+def with_features(sample: Sample) -> Sample:
+    return replace(sample, features=np.zeros(3, np.float32))
+
+
+def with_nan(splits: Splits) -> Splits:
+    def change(sample: Sample) -> Sample:
+        return replace(sample, features=np.full(3, np.nan, np.float32))
+
+    train, val, test = (Changed(split, change) for split in splits.named().values())
+    return replace(splits, train=train, val=val, test=test, stream_dims=(3,))
+
+
 def same(sample: Sample) -> Sample:
     return sample
 
@@ -120,6 +132,12 @@ BROKEN: list[tuple[type[Any], Check, str]] = [
         kit.check_landmarks_fit_their_names,
         "landmarks of shape None with 8 landmark names",
     ),
+    (
+        with_samples(with_features),
+        kit.check_features_fit_the_streams,
+        r"Sample 0 of val has 3 features with stream_dims \(\)",
+    ),
+    (dataset(with_nan), kit.check_features_fit_the_streams, "sample 0 of train are not finite"),
     (with_samples(moved), kit.check_landmarks_fit_their_names, "outside by its position"),
     (
         dataset(lambda splits: replace(splits, mirrored_landmarks=((7, 8),))),

@@ -11,8 +11,10 @@ def test_the_plugin_supplies_every_built_in_data_set() -> None:
     assert names == [
         "garments",
         "fashion-mnist",
+        "digits",
         "folder",
         "table",
+        "features",
         "deepfashion",
         "deepfashion2",
     ]

@@ -73,7 +73,7 @@ def test_a_fitted_tau_is_the_best_of_the_grid_on_the_chosen_images(
     asked: list[HeldOutSource] = []
     parts = make_parts(asked=asked)
 
-    rebalancer = adjustment(parts, fit_on=source)
+    rebalancer = adjustment(parts, fit_on=source, criterion="acsa")
 
     held = make_parts().held_out(source)
     recalls = {}

@@ -42,6 +42,11 @@ def test_one_single_column_hints_at_the_delimiter() -> None:
         find("path;label;split")
 
 
+def test_a_table_of_features_hints_at_their_data_set() -> None:
+    with pytest.raises(DataError, match=r"If the rows are features .*set data\.name = 'features'"):
+        find("label", "f0", "f1")
+
+
 def test_a_split_column_under_a_name_of_its_own_must_be_there() -> None:
     with pytest.raises(DataError, match=r"no column 'part'\. .* or set data\.split_column"):
         find("path", "label", split="part")

@@ -1,0 +1,1 @@
+"""What artificial features are made of, and how near they come to real ones."""
