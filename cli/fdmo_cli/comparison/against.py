@@ -174,4 +174,5 @@ def _scores(one: Planned) -> Scores:
 
 
 def measured(one: Planned, metric: str) -> float:
+    """Return a metric of a finished cell on the test split."""
     return float(one.cell.metrics()["test"]["after"][metric])
