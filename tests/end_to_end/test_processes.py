@@ -341,3 +341,27 @@ def test_a_folder_that_is_taken_stops_all_processes(
         "Error: Process 1 stops with the first one. Expected the first one to go on. Look above "
         "for its message.\n"
     )
+
+
+def test_folds_have_the_same_bits_on_one_and_on_two_processes(
+    in_processes: InProcesses, runs: dict[int, Path], tmp_path: Path
+) -> None:
+    found: list[dict[str, Tensors]] = []
+    for size in (1, 2):
+        folder = tmp_path / f"{size}" / "run"
+        (folder / "checkpoints").mkdir(parents=True)
+        (folder / "dictionary").mkdir()
+        shutil.copy(runs[1] / "checkpoints" / "phase1.safetensors", folder / "checkpoints")
+        settings = ("crossfit.dictionary=true", "crossfit.folds=3")
+        in_processes(size, go_on, str(folder.parent), *train(*settings))
+        parts = [*(folder / "crossfit").iterdir(), folder / "model.safetensors"]
+        found.append({path.name: load_file(path) for path in parts})
+
+    alone, together = found
+    assert sorted(alone) == [
+        *(f"fold-{fold}.safetensors" for fold in range(3)),
+        "model.safetensors",
+    ]
+    assert alone.keys() == together.keys()
+    for name, tensors in alone.items():
+        assert all(torch.equal(tensor, together[name][key]) for key, tensor in tensors.items())
