@@ -65,7 +65,7 @@ def nearest_mean_head(rows: LabelledFeatures, num_classes: int) -> LinearClassif
     means = sums / counts
     squares = torch.stack(
         [
-            torch.linalg.vector_norm(part - means[own]).square()
+            torch.linalg.vector_norm(part - means.index_select(0, own)).square()
             for part, own in zip(features.split(PART), labels.split(PART), strict=True)
         ]
     )

@@ -71,7 +71,7 @@ def _shortlist(
     for i in range(0, len(queries), size):
         asked = queries[i : i + size]
         own = features[asked] - centre
-        norms[i : i + size] = own.square().sum(dim=1, keepdim=True)
+        norms[i : i + size] = _squared_lengths(own).unsqueeze(1)
         for j in range(i if are_mutual else 0, len(among), size):
             offered = among[j : j + size]
             found = _squared_distances(own, features[offered] - centre)
@@ -92,8 +92,13 @@ def _shortlist(
 
 
 def _squared_distances(own: Tensor, others: Tensor) -> Tensor:
-    squares = torch.addmm(others.square().sum(dim=1), own, others.T, alpha=-2)
-    return squares.add_(own.square().sum(dim=1, keepdim=True))
+    squares = torch.addmm(_squared_lengths(others), own, others.T, alpha=-2)
+    return squares.add_(_squared_lengths(own).unsqueeze(1))
+
+
+def _squared_lengths(features: Tensor) -> Tensor:
+    """Return the squared length of each row, ``(B,)``, without holding the squares."""
+    return torch.linalg.vector_norm(features, dim=1).square()
 
 
 def _keep_nearest(distances: Tensor, rows: Tensor, found: Tensor, offered: Tensor) -> None:
