@@ -6,14 +6,13 @@ more networks are trained, each without one part of the images, from the same in
 on the same frozen prefix. Each scores the part that it never saw.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from fdmo_core.compute import Compute
@@ -21,47 +20,27 @@ from fdmo_core.config import Run, read_toml
 from fdmo_core.ensemble import Ensemble
 from fdmo_core.errors import RunFolderError
 from fdmo_core.files import cannot_write, write_tensors
-from fdmo_core.folds import RidgeMap, assign_folds
-from fdmo_core.interfaces import FeatureBatch, FeatureDictionary, HeldOut
+from fdmo_core.folds import assign_folds
+from fdmo_core.interfaces import FeatureDictionary
 from fdmo_core.journal import Journal
 from fdmo_core.maps import Maps
 from fdmo_core.model_building import network_like
 from fdmo_core.network import Network
+from fdmo_core.out_of_fold import (
+    OutOfFold,
+    fold_file,
+    is_scored,
+    read_out_of_fold,
+    score_fold,
+)
 from fdmo_core.phase1 import start_phase1, train_phase1
-from fdmo_core.phase2 import EXTRACT_BATCH, build_dictionary
+from fdmo_core.phase2 import build_dictionary
 from fdmo_core.prefix import digest_stages
 from fdmo_core.randomness import rng_for
 from fdmo_core.recorder import Recorder
 from fdmo_core.world import World
 
 FOLDER = "crossfit"  # in a run folder
-
-
-@dataclass(frozen=True)
-class OutOfFold:
-    """What fold models say of the images that they were trained without.
-
-    Attributes:
-        logits: Of all training images. Shape ``(N, C)``, float32.
-        labels: Shape ``(N,)``, int64.
-        sources: The training images that the dictionary holds, in its order. Shape ``(M,)``, int64.
-        features: Theirs, mapped into the deployed network's space. Shape ``(M, F)``, float32.
-    """
-
-    logits: Tensor
-    labels: Tensor
-    sources: Tensor
-    features: Tensor
-
-    def held_out(self) -> HeldOut:
-        """Return the images of the dictionary, in its order."""
-        return HeldOut(self.features, self.logits[self.sources], self.labels[self.sources])
-
-    def rows(self, part_size: int = 4096) -> Iterator[FeatureBatch]:
-        """Yield what a dictionary of cross-fitted features is built from."""
-        columns = (self.features, self.labels[self.sources], self.sources)
-        for part in zip(*(column.split(part_size) for column in columns), strict=True):
-            yield FeatureBatch(*part)
 
 
 class CrossFitted(NamedTuple):
@@ -133,7 +112,7 @@ def cross_fit(
         )
 
     network, in_sample, trained = model, dictionary, dict[int, Network]()
-    if config.ensemble or not _is_scored(folder, config.folds):
+    if config.ensemble or not is_scored(folder, config.folds):
         trained = {fold: trained_without(fold) for fold in compute.world.share(range(config.folds))}
         compute.world.wait()
     if config.ensemble:  # of all folds; those of other processes are in their checkpoints
@@ -146,28 +125,20 @@ def cross_fit(
             network, maps, run, num_classes=model.num_classes, compute=compute, journal=journal
         )
     for fold, fold_model in trained.items():
-        if not (folder / _file_name(fold)).exists():
+        if not (folder / fold_file(fold)).exists():
             scored = score_fold(
                 fold_model, network, maps.alone(), dictionary.sources, folds == fold, run=run
             )
-            write_tensors(folder / _file_name(fold), scored)
+            write_tensors(folder / fold_file(fold), scored)
     compute.world.wait()
     found = read_out_of_fold(folder, config.folds, maps.labels, dictionary.sources)
     return CrossFitted(network, in_sample, found)
 
 
-def _file_name(fold: int) -> str:
-    return f"fold-{fold}.safetensors"
-
-
-def _is_scored(folder: Path, num_folds: int) -> bool:
-    return all((folder / _file_name(fold)).is_file() for fold in range(num_folds))
-
-
 def _has_trained(lender: Path, run: Run) -> bool:
     """Return whether another run's folds are those of this run, and trained to their end."""
     number = run.core.crossfit.folds
-    return _theirs(lender).get("folds") == number and _is_scored(lender / FOLDER, number)
+    return _theirs(lender).get("folds") == number and is_scored(lender / FOLDER, number)
 
 
 def _has_scored(lender: Path, run: Run) -> bool:
@@ -234,93 +205,6 @@ def train_fold(
         ),
     )
     return fold_model
-
-
-@torch.no_grad()
-def score_fold(
-    fold_model: Network,
-    network: Network,
-    maps: Maps,
-    kept: Tensor,
-    is_left_out: Tensor,
-    *,
-    run: Run,
-) -> dict[str, Tensor]:
-    """Return a fold's scores of its left-out images, and their features in the network's space.
-
-    The map between the spaces is learned on the images that the fold model learned from; an image
-    of a class of n counts n^(-1/2), between all images alike and all classes alike.
-
-    Args:
-        fold_model: Trained without the images.
-        network: What is deployed.
-        maps: Of the training split, for one process.
-        kept: The images whose features are wanted. Shape ``(M,)``, int64.
-        is_left_out: Shape ``(N,)``, bool.
-        run: The strength of the ridge.
-
-    Returns:
-        ``rows`` (n,) with ``logits`` (n, C); ``kept_rows`` (m,) with ``features`` (m, F).
-    """
-    fold_model.eval()
-    network.eval()
-    is_kept = torch.zeros(len(maps), dtype=torch.bool)
-    is_kept[kept] = True
-    importance = maps.labels.bincount().float().clamp(min=1).rsqrt()  # (C,)
-    ridge_map = RidgeMap(sum(fold_model.stream_dims), sum(network.stream_dims))
-    rows, logits, kept_rows, features = [], [], [], []
-    for batch in maps.in_order(EXTRACT_BATCH):
-        own, places = fold_model.extract(batch.maps).float(), batch.rows.cpu()
-        outside = is_left_out[places]
-        learned = ~outside
-        if learned.any():
-            targets = network.extract(batch.maps[learned]).float()
-            ridge_map.see(own[learned], targets, importance[batch.labels.cpu()[learned]])
-        rows.append(places[outside])
-        logits.append(fold_model.main_classifier(own[outside]).cpu())
-        wanted = outside & is_kept[places]
-        kept_rows.append(places[wanted])
-        features.append(own[wanted].cpu())
-    to_network = ridge_map.solve(run.core.crossfit.ridge)
-    return {
-        "rows": torch.cat(rows),
-        "logits": torch.cat(logits),
-        "kept_rows": torch.cat(kept_rows),
-        "features": to_network(torch.cat(features)),
-    }
-
-
-def read_out_of_fold(folder: Path, num_folds: int, labels: Tensor, kept: Tensor) -> OutOfFold:
-    """Return what all folds say, in the order of the images and of the dictionary.
-
-    Args:
-        folder: ``crossfit`` of a run folder.
-        num_folds: K.
-        labels: Of all training images. Shape ``(N,)``, int64.
-        kept: The images that the dictionary holds, in its order. Shape ``(M,)``, int64.
-
-    Raises:
-        RunFolderError: A fold is missing, damaged, or of other images.
-    """
-    try:
-        parts = [load_file(folder / f"fold-{fold}.safetensors") for fold in range(num_folds)]
-        rows, logits, kept_rows, features = (
-            torch.cat([part[key] for part in parts])
-            for key in ("rows", "logits", "kept_rows", "features")
-        )
-        if not torch.equal(rows.sort().values, torch.arange(len(labels))):
-            raise ValueError("they are scores of other images")
-        place = torch.full((len(labels),), -1)
-        place[kept_rows] = torch.arange(len(kept_rows))
-        if (place[kept] < 0).any():
-            raise ValueError("features of images that the dictionary holds are missing")
-    except Exception as error:  # safetensors raises a type of its own
-        raise RunFolderError(
-            f"The out-of-fold scores in {folder} cannot be used: {error}. Expected "
-            f"fold-0.safetensors to fold-{num_folds - 1}.safetensors of this run. Remove the "
-            f"folder to have them made again."
-        ) from error
-    return OutOfFold(logits[rows.argsort()], labels, kept, features[place[kept]])
 
 
 def _make_folder(folder: Path) -> None:

@@ -11,7 +11,7 @@ from fdmo_core.checkpoint import load_checkpoint
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run, read_toml, resolve_run
 from fdmo_core.crossfit import FOLDER as CROSSFIT_FOLDER
-from fdmo_core.crossfit import OutOfFold, cross_fit, read_out_of_fold
+from fdmo_core.crossfit import cross_fit
 from fdmo_core.data import SPLIT_NAMES, open_data
 from fdmo_core.data_exclusion import KeptRows
 from fdmo_core.errors import RunFolderError
@@ -22,6 +22,7 @@ from fdmo_core.map_building import open_maps
 from fdmo_core.maps import Maps
 from fdmo_core.model_building import build_network
 from fdmo_core.network import Network
+from fdmo_core.out_of_fold import OutOfFold, read_out_of_fold
 from fdmo_core.phase2 import (
     empty_dictionary,
     held_out_scores,

@@ -98,7 +98,8 @@ def _squared_distances(own: Tensor, others: Tensor) -> Tensor:
 
 def _squared_lengths(features: Tensor) -> Tensor:
     """Return the squared length of each row, ``(B,)``, without holding the squares."""
-    return torch.linalg.vector_norm(features, dim=1).square()
+    lengths: Tensor = torch.linalg.vector_norm(features, dim=1)
+    return lengths.square()
 
 
 def _keep_nearest(distances: Tensor, rows: Tensor, found: Tensor, offered: Tensor) -> None:

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from fdmo_core.classifier import LinearClassifier
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run, resolve_run
-from fdmo_core.crossfit import CrossFitted, OutOfFold, cross_fit
+from fdmo_core.crossfit import CrossFitted, cross_fit
 from fdmo_core.engine import check_run, learn_features
 from fdmo_core.errors import RunFolderError
 from fdmo_core.folds import assign_folds
@@ -21,6 +21,7 @@ from fdmo_core.maps import Maps
 from fdmo_core.model import TwoStreamClassifier
 from fdmo_core.model_building import initial_model
 from fdmo_core.network import Network
+from fdmo_core.out_of_fold import OutOfFold
 from fdmo_core.phase1 import start_phase1, train_phase1
 from fdmo_core.plugin_loading import load_plugins
 from fdmo_core.randomness import rng_for

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from fdmo_core.checkpoint import save_checkpoint
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
-from fdmo_core.crossfit import read_out_of_fold
 from fdmo_core.errors import RunFolderError
 from fdmo_core.interfaces import LabelledFeatures
 from fdmo_core.journal import Journal
+from fdmo_core.out_of_fold import read_out_of_fold
 from fdmo_core.registry import Registry
 from fdmo_core.samples import Sample, Split, Splits
 from fdmo_core.space_learning import learn_space
