@@ -19,7 +19,7 @@ from fdmo_core.compute import Compute
 from fdmo_core.config import Run, read_toml
 from fdmo_core.ensemble import Ensemble
 from fdmo_core.errors import RunFolderError
-from fdmo_core.files import cannot_write, write_tensors
+from fdmo_core.files import make_folder, write_tensors
 from fdmo_core.folds import assign_folds
 from fdmo_core.interfaces import FeatureDictionary
 from fdmo_core.journal import Journal
@@ -33,10 +33,10 @@ from fdmo_core.out_of_fold import (
     read_out_of_fold,
     score_fold,
 )
-from fdmo_core.phase1 import start_phase1, train_phase1
 from fdmo_core.phase2 import build_dictionary
 from fdmo_core.prefix import digest_stages
 from fdmo_core.randomness import rng_for
+from fdmo_core.recorded_phase1 import train_recorded
 from fdmo_core.recorder import Recorder
 from fdmo_core.world import World
 
@@ -96,7 +96,7 @@ def cross_fit(
     folder = recorder.folder / FOLDER
     if lender is not None and _has_scored(lender, run):
         folder = lender / FOLDER
-    _make_folder(folder)
+    make_folder(folder)
 
     def trained_without(fold: int) -> Network:
         alone = replace(compute, world=World())
@@ -188,27 +188,14 @@ def train_fold(
             "Expected the same for every fold. Restore the file of initial weights, or train in a "
             "new folder."
         )
-    phase1 = start_phase1(fold_model.to(compute.device), run.core.phase1, compute)
-    optimizers = {"all": phase1.optimizer}
-    train_phase1(
-        phase1,
+    train_recorded(
+        run,
         maps,
-        run.core.phase1,
-        seed=run.core.seed,
+        fold_model.to(compute.device),
+        recorder,
+        phase=phase,
+        rows=rows,
         compute=compute,
         journal=journal,
-        rows=rows,
-        phase=phase,
-        first_epoch=recorder.restore(phase, fold_model, optimizers, phase1.scaler),
-        after_epoch=lambda done: recorder.checkpoint(
-            phase, done, fold_model, optimizers, phase1.scaler
-        ),
     )
     return fold_model
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise cannot_write(folder, error) from error

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +22,8 @@ from fdmo_core.maps import Maps
 from fdmo_core.metrics import MetricsConfig
 from fdmo_core.model_building import initial_network
 from fdmo_core.network import Network
-from fdmo_core.phase1 import require_epochs, require_shape_target, start_phase1, train_phase1
+from fdmo_core.out_of_fold import OutOfFold
+from fdmo_core.phase1 import require_epochs, require_shape_target
 from fdmo_core.phase2 import (
     build_dictionary,
     empty_dictionary,
@@ -30,6 +31,7 @@ from fdmo_core.phase2 import (
     start_phase2,
     train_phase2,
 )
+from fdmo_core.recorded_phase1 import train_recorded
 from fdmo_core.recorder import Recorder, borrow_phase1
 from fdmo_core.samples import Splits
 from fdmo_core.world import World
@@ -61,29 +63,17 @@ def train(
     Returns:
         Metrics by split, then before and after phase 2.
     """
-    for notice in data_notices(splits, mirrors=run.core.augmentation.mirror):
-        journal.notice(notice)
     class_counts = torch.from_numpy(splits.counts("train"))
-    model.to(compute.device)
-
-    dictionary = None if phase1_from is None else borrow_phase1(model, recorder, phase1_from)
-    maps = open_maps(run, splits, model, compute=compute, journal=journal)  # images -> prefix
-    if dictionary is None:
-        dictionary = learn_features(
-            run, maps["train"], model, recorder, compute=compute, journal=journal
-        )
-    out_of_fold = None
-    if run.cross_fits:
-        model, dictionary, out_of_fold = cross_fit(
-            run,
-            maps["train"],
-            model,
-            dictionary,
-            recorder,
-            lender=phase1_from,
-            compute=compute,
-            journal=journal,
-        )
+    model, maps, dictionary, out_of_fold = learn(  # images -> prefix -> features
+        run,
+        splits,
+        model,
+        recorder,
+        cross_fits=run.cross_fits,
+        compute=compute,
+        journal=journal,
+        phase1_from=phase1_from,
+    )
     if out_of_fold is not None and run.core.crossfit.dictionary:
         dictionary = empty_dictionary(run, model, num_classes=model.num_classes)
         dictionary.build(out_of_fold.rows())
@@ -138,6 +128,60 @@ def train(
     return metrics
 
 
+class Learned(NamedTuple):
+    """What phase 1 leaves behind.
+
+    Attributes:
+        network: What is deployed: phase 1's, or the ensemble of it and all fold models.
+        maps: Of each split, by name.
+        dictionary: Of the network's features of the training split.
+        out_of_fold: What fold models say of the training split; None without cross-fitting.
+    """
+
+    network: Network
+    maps: Mapping[str, Maps]
+    dictionary: FeatureDictionary
+    out_of_fold: OutOfFold | None
+
+
+def learn(
+    run: Run,
+    splits: Splits,
+    model: Network,
+    recorder: Recorder,
+    *,
+    cross_fits: bool,
+    compute: Compute,
+    journal: Journal,
+    phase1_from: Path | None,
+) -> Learned:
+    """Do all that comes before phase 2: maps, phase 1, dictionary, cross-fitting.
+
+    Arguments are those of :func:`train`; ``cross_fits`` says whether fold models are trained.
+    """
+    for notice in data_notices(splits, mirrors=run.core.augmentation.mirror):
+        journal.notice(notice)
+    model.to(compute.device)
+    dictionary = None if phase1_from is None else borrow_phase1(model, recorder, phase1_from)
+    maps = open_maps(run, splits, model, compute=compute, journal=journal)
+    train = maps["train"]
+    if dictionary is None:
+        dictionary = learn_features(run, train, model, recorder, compute=compute, journal=journal)
+    if not cross_fits:
+        return Learned(model, maps, dictionary, None)
+    network, dictionary, out_of_fold = cross_fit(
+        run,
+        train,
+        model,
+        dictionary,
+        recorder,
+        lender=phase1_from,
+        compute=compute,
+        journal=journal,
+    )
+    return Learned(network, maps, dictionary, out_of_fold)
+
+
 def learn_features(
     run: Run,
     maps: Maps,
@@ -151,20 +195,7 @@ def learn_features(
 
     Source: Sec. III-B; Eq. (2).
     """
-    phase1 = start_phase1(model, run.core.phase1, compute)
-    optimizers = {"all": phase1.optimizer}
-    train_phase1(
-        phase1,
-        maps,
-        run.core.phase1,
-        seed=run.core.seed,
-        compute=compute,
-        journal=journal,
-        first_epoch=recorder.restore("phase1", model, optimizers, phase1.scaler),
-        after_epoch=lambda done: recorder.checkpoint(
-            "phase1", done, model, optimizers, phase1.scaler
-        ),
-    )
+    train_recorded(run, maps, model, recorder, compute=compute, journal=journal)
     dictionary = build_dictionary(
         model,
         maps,

@@ -15,7 +15,7 @@ from fdmo_core.config import Run, read_toml
 from fdmo_core.data import open_data
 from fdmo_core.engine import check_run
 from fdmo_core.errors import ConfigError, DataError, FdmoError, RunFolderError
-from fdmo_core.files import cannot_write
+from fdmo_core.files import make_folder
 from fdmo_core.network import Network
 from fdmo_core.recorder import DECIDE_PHASE1
 from fdmo_core.samples import Splits
@@ -182,7 +182,8 @@ def _prepare(cell: Cell, lender: Cell, data: _OpenedData, world: World) -> tuple
         require_same_data(folder, splits)
     model = check_run(cell.run, splits)
     if world.is_first:
-        _make_folder(cell.folder)
+        for part in ("checkpoints", "dictionary"):  # or what an interruption kept from being made
+            make_folder(cell.folder / part)
     return splits, model
 
 
@@ -194,12 +195,3 @@ def require_same_data(folder: Path, splits: Splits) -> None:
             f"The data is not what {folder} was begun with: its digest differs. Expected the same "
             f"files. Restore them, or choose another folder with --out."
         )
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a run folder, or what an interruption kept from being made."""
-    try:
-        for part in ("checkpoints", "dictionary"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(folder, error) from error

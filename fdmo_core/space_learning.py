@@ -5,21 +5,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fdmo_core.classifier import LinearClassifier
+from fdmo_core.classifier import LinearClassifier, linear_classifier
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
-from fdmo_core.crossfit import cross_fit
-from fdmo_core.data import data_notices, open_data
-from fdmo_core.engine import check_run, learn_features
+from fdmo_core.data import open_data
+from fdmo_core.engine import check_run, learn
 from fdmo_core.feature_space import FACTS_FILE, FeatureSpace
-from fdmo_core.files import cannot_write
+from fdmo_core.files import make_folder
 from fdmo_core.interfaces import FeatureBatch, FeatureDictionary, LabelledFeatures
 from fdmo_core.journal import Journal
-from fdmo_core.map_building import open_maps
 from fdmo_core.maps import Maps
 from fdmo_core.network import Network
 from fdmo_core.phase2 import extract_features
-from fdmo_core.recorder import Recorder, borrow_phase1
+from fdmo_core.recorder import Recorder
 
 
 def learn_space(
@@ -50,30 +48,20 @@ def learn_space(
             return space
     splits = open_data(run)
     model = check_run(run, splits)
-    _make_folders(folder)
+    for part in ("checkpoints", "dictionary", "space"):
+        make_folder(folder / part)
     recorder = Recorder(folder, run, splits, compute)
     recorder.begin("fdmo compare")
-    for notice in data_notices(splits, mirrors=run.core.augmentation.mirror):
-        journal.notice(notice)
-    model.to(compute.device)
-    dictionary = None if phase1_from is None else borrow_phase1(model, recorder, phase1_from)
-    maps = open_maps(run, splits, model, compute=compute, journal=journal)
-    if dictionary is None:
-        dictionary = learn_features(
-            run, maps["train"], model, recorder, compute=compute, journal=journal
-        )
-    crossed = None
-    if out_of_fold or run.core.crossfit.ensemble:
-        model, dictionary, crossed = cross_fit(
-            run,
-            maps["train"],
-            model,
-            dictionary,
-            recorder,
-            lender=phase1_from,
-            compute=compute,
-            journal=journal,
-        )
+    model, maps, dictionary, crossed = learn(
+        run,
+        splits,
+        model,
+        recorder,
+        cross_fits=out_of_fold or run.core.crossfit.ensemble,
+        compute=compute,
+        journal=journal,
+        phase1_from=phase1_from,
+    )
     space = FeatureSpace(
         class_names=splits.class_names,
         class_counts=torch.from_numpy(splits.counts("train")),
@@ -90,20 +78,10 @@ def learn_space(
     return space
 
 
-def _make_folders(folder: Path) -> None:
-    try:
-        for part in ("checkpoints", "dictionary", "space"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-
-
 def classifier_on_cpu(classifier: torch.nn.Module) -> LinearClassifier:
     """Return a copy of phase 1's main classifier on the CPU."""
-    weight = classifier.get_parameter("weight")
-    copied = LinearClassifier(weight.shape[1], weight.shape[0])
-    copied.load_state_dict(classifier.state_dict())
-    return copied
+    weight, bias = (classifier.get_parameter(name).cpu() for name in ("weight", "bias"))
+    return linear_classifier(weight, bias)
 
 
 def all_rows(dictionary: FeatureDictionary) -> FeatureBatch:

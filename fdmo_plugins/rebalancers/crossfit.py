@@ -13,8 +13,8 @@ from fdmo_core import ComponentConfig, HeldOut, Phase2Parts, Rebalancer
 from fdmo_core.classifier import linear_classifier
 from fdmo_core.epoch_order import balanced_rows
 from fdmo_core.imbalance import log_priors
-from fdmo_core.strength import Criterion, best_strength
-from fdmo_plugins.rebalancers.logit_adjustment import GRID
+from fdmo_core.strength import Criterion
+from fdmo_plugins.rebalancers.logit_adjustment import fitted_tau
 from fdmo_plugins.rebalancers.retraining import descend
 
 
@@ -108,13 +108,6 @@ def _adjusted_head(
     """Return phase 1's head after logit adjustment, frozen, and what tau was chosen."""
     weight, bias = (parts.classifier.get_parameter(name) for name in ("weight", "bias"))
     prior = log_priors(parts.class_counts).to(bias.device)
-    chosen = best_strength(
-        GRID,
-        lambda tau: held.logits - tau * prior,
-        held.labels,
-        criterion=config.criterion,
-        num_classes=len(prior),
-        nearest_to=1.0,
-    )
+    chosen = fitted_tau(held, prior, config.criterion)
     adjusted = linear_classifier(weight, bias - chosen.value * prior).requires_grad_(False)
     return adjusted, chosen.describe("tau", "out-of-fold")

@@ -7,10 +7,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from fdmo_core import ComponentConfig, HeldOutSource, Phase2Parts, Rebalancer
+from fdmo_core import ComponentConfig, HeldOut, HeldOutSource, Phase2Parts, Rebalancer
 from fdmo_core.classifier import linear_classifier
 from fdmo_core.imbalance import log_priors
-from fdmo_core.strength import Criterion, best_strength
+from fdmo_core.strength import Criterion, Strength, best_strength
 
 GRID = tuple(round(-1 + 0.05 * index, 2) for index in range(81))  # -1 to 3
 
@@ -61,15 +61,7 @@ class LogitAdjustment(Rebalancer):
         self.main_classifier = linear_classifier(weight, bias - tau * prior)
 
     def _fitted(self, config: LogitAdjustmentConfig, parts: Phase2Parts, prior: Tensor) -> float:
-        held = parts.held_out(config.fit_on)
-        chosen = best_strength(
-            GRID,
-            lambda tau: held.logits - tau * prior,
-            held.labels,
-            criterion=config.criterion,
-            num_classes=len(prior),
-            nearest_to=1.0,
-        )
+        chosen = fitted_tau(parts.held_out(config.fit_on), prior, config.criterion)
         self.notices = [chosen.describe("tau", config.fit_on)]
         return chosen.value
 
@@ -86,3 +78,21 @@ class LogitAdjustment(Rebalancer):
     def step(self, index: int, rng: torch.Generator) -> Mapping[str, float]:
         """Do nothing; there are no steps. See :meth:`Rebalancer.step`."""
         return {}
+
+
+def fitted_tau(held: HeldOut, prior: Tensor, criterion: Criterion) -> Strength:
+    """Return the tau that serves held-out images best.
+
+    Args:
+        held: What phase 1 says of them.
+        prior: Log prior of each class. Shape ``(C,)``.
+        criterion: What is good; all classes count alike.
+    """
+    return best_strength(
+        GRID,
+        lambda tau: held.logits - tau * prior,
+        held.labels,
+        criterion=criterion,
+        num_classes=len(prior),
+        nearest_to=1.0,
+    )

@@ -92,7 +92,7 @@ def learn(job: SpaceJob) -> None:
             out_of_fold=job.out_of_fold,
             phase1_from=job.phase1_from,
         )
-    found = {"digest": _test_digest(splits), "out_of_fold": job.out_of_fold}
+    found = {"digest": _digest_of(splits), "out_of_fold": job.out_of_fold}
     write_json(job.folder / TEST_FILE, found)
 
 
@@ -104,12 +104,12 @@ def is_learned(folder: Path, *, out_of_fold: bool) -> bool:
     return not out_of_fold or bool(json.loads(file.read_text("utf-8"))["out_of_fold"])
 
 
-def test_digest(folder: Path) -> str:
+def digest_of_test(folder: Path) -> str:
     """Return what tells the test images of one phase 1 from those of another."""
     return str(json.loads((folder / TEST_FILE).read_text("utf-8"))["digest"])
 
 
-def _test_digest(splits: Splits) -> str:
+def _digest_of(splits: Splits) -> str:
     """Return what tells two test splits apart: names, labels and some images."""
     digest = hashlib.blake2b(digest_size=16)
     split = splits.test

@@ -8,7 +8,7 @@ from statistics import stdev
 import numpy as np
 
 from fdmo_cli.comparison.against import Cells, compare_with, measured
-from fdmo_cli.comparison.cells import test_digest
+from fdmo_cli.comparison.cells import digest_of_test
 from fdmo_cli.comparison.findings import (
     METRICS,
     RANKED_BY,
@@ -67,7 +67,7 @@ def collect(planned: Sequence[Planned], baseline: str, config: MetricsConfig) ->
 
 def _same_images(planned: Sequence[Planned]) -> bool:
     folders = {one.space for one in planned if one.cell.is_finished}
-    return len({test_digest(folder) for folder in folders}) == 1
+    return len({digest_of_test(folder) for folder in folders}) == 1
 
 
 def _result(name: str, of_method: Mapping[int, Planned], config: MetricsConfig) -> Result:
