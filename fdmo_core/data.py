@@ -183,15 +183,22 @@ def require_input(splits: Splits, feature_dim: int) -> None:
         )
 
 
-def some_images(splits: Splits, image_size: int) -> tuple[Tensor, str]:
-    """Return a few prepared images or features, spread over a split, and the split's name.
+def some_samples(splits: Splits) -> tuple[list[Sample], str]:
+    """Return a few samples, at most 21, spread over a split, and the split's name.
 
     They come from the validation split, or where that is empty from the test or training split.
-
-    Returns:
-        Images ``(R, 3, S, S)``, uint8, R at most 21, or features ``(R, F)``; and the name.
     """
     name = next(one for one in ("val", "test", "train") if len(splits.named()[one].labels))
     split = splits.named()[name]
     rows = np.linspace(0, len(split.labels) - 1, min(SOME_IMAGES, len(split.labels))).astype(int)
-    return torch.stack([prepare(split[int(row)], image_size).image for row in rows]), name
+    return [split[int(row)] for row in rows], name
+
+
+def some_images(splits: Splits, image_size: int) -> tuple[Tensor, str]:
+    """Return :func:`some_samples` prepared, and the split's name.
+
+    Returns:
+        Images ``(R, 3, S, S)``, uint8, or features ``(R, F)``; and the name.
+    """
+    samples, name = some_samples(splits)
+    return torch.stack([prepare(one, image_size).image for one in samples]), name

@@ -88,9 +88,11 @@ def fit_letterbox(
             f"Box {box} has no area inside its image of {width} x {height} pixels. Expected left "
             f"< right and top < bottom inside the image. Correct the annotation or remove the box."
         )
-    scale = image_size / max(right - left, bottom - top)
-    new_width = max(1, round((right - left) * scale))
-    new_height = max(1, round((bottom - top) * scale))
+    longer = max(right - left, bottom - top)
+    new_width, new_height = (  # halves are rounded up, in whole numbers: exact in every language
+        max(1, (2 * image_size * side + longer) // (2 * longer))
+        for side in (right - left, bottom - top)
+    )
     return Letterbox(
         left=left,
         top=top,

@@ -46,6 +46,7 @@ class TrainedRun:
         model: In evaluation mode, with the main classifier of phase 2.
         class_names: In label order.
         class_counts: Training images per class. Shape ``(C,)``, int64.
+        landmark_names: In the order of the landmarks; empty without a landmark head.
         data_digest: Digest of the data that it was trained on.
     """
 
@@ -54,6 +55,7 @@ class TrainedRun:
     model: Network
     class_names: tuple[str, ...]
     class_counts: NDArray[np.int64]
+    landmark_names: tuple[str, ...]
     data_digest: str
 
     @property
@@ -189,5 +191,6 @@ def _rebuild(
         model.eval(),
         class_names,
         np.array(head["class_counts"], dtype=np.int64),
+        tuple(head["landmark_names"]),
         head["data_digest"],
     )

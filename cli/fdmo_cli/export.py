@@ -24,15 +24,19 @@ def onnx(
     ] = None,
     data: DataOption = None,
     set_: SetOption = None,
+    preprocessing: Annotated[
+        bool,
+        typer.Option(help="Whether the file takes whole images, or letterboxed ones."),
+    ] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Write a run as one ONNX file, and prove that it answers as the run does."""
     from fdmo_cli.overrides import require_data_settings
     from fdmo_cli.session import change_run, load_registry
-    from fdmo_core.data import open_data, require_input, some_images
+    from fdmo_core.data import align_classes, open_data, require_input
     from fdmo_core.run_folder import load_run
     from fdmo_export.runtime import import_onnxruntime
-    from fdmo_export.write import export_run
+    from fdmo_export.write import ExportOptions, export_run
 
     import_onnxruntime()
     require_data_settings(set_ or ())
@@ -42,16 +46,15 @@ def onnx(
     path = out or run / "export" / "model.onnx"
     splits = open_data(source)
     require_input(splits, trained.feature_dim)
-    inputs, split = some_images(splits, trained.image_size)
-    comparisons = export_run(trained, inputs, path, split=split)
+    options = ExportOptions(preprocessing=preprocessing)
+    report = export_run(trained, align_classes(splits, trained.class_names), path, options)
     if as_json:
-        parity = [one.as_dict() for one in comparisons]
-        typer.echo(json.dumps({"file": str(path), "split": split, "comparisons": parity}))
+        typer.echo(json.dumps(report.as_dict()))
         return
-    for one in comparisons:
+    for one in report.parity.network:
         differences = ", ".join(f"{name} {value:.1e}" for name, value in one.differences.items())
         typer.echo(
-            f"Batch of {one.batch_size:>2} {split} samples: {one.label_flips} classes flip; "
+            f"Batch of {one.batch_size:>2} {report.parity.split} samples: {one.label_flips} classes flip; "
             f"largest difference: {differences}"
         )
     typer.echo(f"Wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")

@@ -61,6 +61,8 @@ def open_onnx(path: Path) -> Target:
     classifier = OnnxClassifier(path)
 
     def predict(inputs: Tensor) -> Tensor:
+        if classifier.takes_whole_images:  # a square of the right size passes as it is
+            inputs = inputs.permute(0, 2, 3, 1).contiguous()
         return torch.from_numpy(classifier.run(inputs.numpy())[OUTPUT_LOGITS])
 
     metadata = classifier.metadata

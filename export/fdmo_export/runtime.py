@@ -1,6 +1,7 @@
 """Run an exported file with onnxruntime; no torch is imported."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,14 +11,15 @@ from numpy.typing import NDArray
 
 from fdmo_core.errors import ExportError, MissingRuntimeError
 from fdmo_export.contract import (
+    INPUT_BOX,
     INPUT_FEATURES,
-    INPUT_IMAGES,
+    INPUT_IMAGE,
     METADATA_ENTRIES,
     METADATA_FORMAT,
     METADATA_KEY,
-    OUTPUTS,
-    OUTPUTS_OF_FEATURES,
+    output_names,
 )
+from fdmo_export.seal import require_seal
 
 
 def import_onnxruntime() -> ModuleType:
@@ -56,16 +58,19 @@ class OnnxClassifier:
                 f"{path} is not there. Expected an ONNX file. Write one with 'fdmo export onnx "
                 f"RUN'."
             )
+        require_seal(path.read_bytes(), str(path))
+        options = runtime.SessionOptions()
+        options.log_severity_level = 3  # not its warnings that an input has a default
         try:
-            self._session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+            self._session = runtime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
         except Exception as error:  # onnxruntime raises many types of its own
             raise ExportError(
                 f"{path} cannot be loaded: {error}. Expected an ONNX file that 'fdmo export onnx' "
                 f"wrote. Export the run again."
             ) from error
-        inputs = [one.name for one in self._session.get_inputs()]
-        self._input = INPUT_FEATURES if INPUT_FEATURES in inputs else INPUT_IMAGES
-        self._outputs = OUTPUTS_OF_FEATURES if self._input == INPUT_FEATURES else OUTPUTS
+        self._input = self._session.get_inputs()[0].name
         self.metadata = self._read_metadata(path)
 
     def _read_metadata(self, path: Path) -> dict[str, Any]:
@@ -82,7 +87,7 @@ class OnnxClassifier:
             )
         outputs = [one.name for one in self._session.get_outputs()]
         missing = [one for one in METADATA_ENTRIES if one not in metadata]
-        missing += [one for one in self._outputs if one not in outputs]
+        missing += [one for one in self.output_names(metadata) if one not in outputs]
         if missing:
             raise ExportError(
                 f"{path} was changed after its export: it lacks {', '.join(missing)}. Expected "
@@ -96,6 +101,11 @@ class OnnxClassifier:
         return tuple(self.metadata["class_names"])
 
     @property
+    def takes_whole_images(self) -> bool:
+        """Whether images are given as they are, with preprocessing in the graph."""
+        return self._input == INPUT_IMAGE
+
+    @property
     def image_size(self) -> int:
         """Side of the square input, in pixels; 0 of a classifier of features."""
         return int(self.metadata["preprocessing"].get("image_size", 0))
@@ -105,36 +115,30 @@ class OnnxClassifier:
         """F, length of the input; 0 of a classifier of images."""
         return int(self.metadata["preprocessing"].get("feature_dim", 0))
 
-    def run(self, inputs: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
+    def output_names(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the outputs in order."""
+        return output_names(
+            of_features=self._input == INPUT_FEATURES,
+            num_landmarks=len(metadata.get("landmark_names", ())),
+        )
+
+    def run(
+        self, inputs: NDArray[Any], *, boxes: NDArray[np.float32] | None = None
+    ) -> dict[str, NDArray[np.float32]]:
         """Return the outputs by name.
 
         Args:
-            inputs: Images: RGB, cropped and letterboxed, shape ``(B, 3, S, S)``, uint8. Or
-                features, shape ``(B, F)``, float32.
+            inputs: RGB images of one size, shape ``(B, H, W, 3)``, uint8. Of a file without
+                preprocessing: letterboxed, shape ``(B, 3, S, S)``, uint8. Of one for features:
+                shape ``(B, F)``, float32.
+            boxes: Left, top, right, bottom in pixels, for each image or one for all. Shape
+                ``(B, 4)`` or ``(1, 4)``.
 
         Raises:
             ExportError: They have another shape or type.
         """
-        if self._input == INPUT_FEATURES:
-            self._require_features(inputs)
-        else:
-            self._require_images(inputs)
-        values = self._session.run(list(self._outputs), {self._input: inputs})
-        return dict(zip(self._outputs, values, strict=True))
-
-    def _require_features(self, features: NDArray[Any]) -> None:
-        if features.dtype != np.float32 or features.shape[1:] != (self.feature_dim,):
-            raise ExportError(
-                f"Features have shape {features.shape} and type {features.dtype}. Expected (B, "
-                f"{self.feature_dim}) of float32. Compute them as those that the classifier was "
-                f"trained on."
-            )
-
-    def _require_images(self, images: NDArray[Any]) -> None:
-        expected = (3, self.image_size, self.image_size)
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != expected:
-            raise ExportError(
-                f"Images have shape {images.shape} and type {images.dtype}. Expected (B, 3, "
-                f"{self.image_size}, {self.image_size}) of uint8, RGB. Letterbox them first; "
-                f"docs/onnx.md says how."
-            )
+        feed: dict[str, NDArray[Any]] = {self._input: inputs}
+        if boxes is not None:
+            feed[INPUT_BOX] = boxes
+        names = self.output_names(self.metadata)
+        return dict(zip(names, self._session.run(list(names), feed), strict=True))

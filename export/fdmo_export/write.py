@@ -1,63 +1,136 @@
 """Write a trained run as an ONNX file, and prove the file before it gets its name."""
 
+import hashlib
 import json
-import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import onnx
 import torch
-from torch import Tensor
 
+from fdmo_core.data import some_samples
 from fdmo_core.errors import ExportError
 from fdmo_core.files import cannot_write, replacing, write_json
+from fdmo_core.preprocessing import prepare
 from fdmo_core.run_folder import TrainedRun
+from fdmo_core.samples import Splits
 from fdmo_export.contract import (
+    GOLDEN_KEY,
     MAX_FILE_BYTES,
     METADATA_FORMAT,
     METADATA_KEY,
-    OPSET,
+    WHOLE_IMAGE,
 )
+from fdmo_export.golden import NUM_GOLDEN
+from fdmo_export.golden_making import make_golden
 from fdmo_export.graph import DeployedClassifier
-from fdmo_export.verify import Comparison, compare, require_agreement
+from fdmo_export.operation import SourcePrior, certain_above, measure_prior
+from fdmo_export.precision import FP32, Precision, PrecisionReport, at_precision
+from fdmo_export.seal import sealed_bytes
+from fdmo_export.trace import trace
+from fdmo_export.validation import Scored, score_validation
+from fdmo_export.verify import Parity, compare, require_agreement
 
 
-def export_run(trained: TrainedRun, inputs: Tensor, path: Path, *, split: str) -> list[Comparison]:
+@dataclass(frozen=True)
+class ExportOptions:
+    """What a person may choose of a file.
+
+    Attributes:
+        preprocessing: Whether the file takes whole images with a box, or letterboxed ones.
+        precision: Of weights and sums.
+        max_images: Validation images that prior, thresholds and gate are measured on.
+        license: What the metadata say of the terms of use; "" for nothing.
+    """
+
+    preprocessing: bool = True
+    precision: Precision = FP32
+    max_images: int = 1000
+    license: str = ""
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written, and what it was found to be.
+
+    Attributes:
+        path: The file.
+        parity: How it compares with the trained network.
+        precision: How its precision compares with fp32 on the validation split.
+        prior: What its scores stand for.
+    """
+
+    path: Path
+    parity: Parity
+    precision: PrecisionReport
+    prior: SourcePrior
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain data, as ``parity.json`` holds it."""
+        return {
+            "file": self.path.name,
+            "parity": self.parity.as_dict(),
+            "precision": self.precision.as_dict(),
+            "prior": self.prior.as_dict(),
+        }
+
+
+def export_run(
+    trained: TrainedRun, splits: Splits, path: Path, options: ExportOptions | None = None
+) -> Export:
     """Write the run's deployed network to ``path``, with ``parity.json`` beside it.
 
     The file is checked and compared with the network under a temporary name; it appears only when
-    both agree.
+    both agree and, at a lower precision, its figures on the validation split hold.
 
     Args:
         trained: The run; it stays as it is.
-        inputs: Real images of the run, shape ``(R, 3, S, S)``, uint8; or features, shape
-            ``(R, F)``, float32.
+        splits: Its data, in its class order.
         path: The file to write; its folder is made.
-        split: Where they come from.
-
-    Returns:
-        What was compared.
+        options: Precision and form; default: whole images, fp32.
 
     Raises:
-        ExportError: The network does not fit into one file or cannot be traced, or the file
+        ExportError: The network cannot be traced or does not fit into one file, or the file
             disagrees with it.
         RunFolderError: The file cannot be written.
     """
-    deployed = DeployedClassifier(trained.model.cpu()).eval()
-    require_size(deployed)
+    options = options or ExportOptions()
     make_room(path)
+    trained.model.cpu().eval()
+    scored = score_validation(trained, splits, max_images=options.max_images)
+    prior = measure_prior(scored, trained.class_counts)
+    deployed = deploy(trained, prior, preprocessing=options.preprocessing)
+    require_size(deployed)
+    samples, split = some_samples(splits)
+    letterboxed = torch.stack([prepare(one, trained.image_size).image for one in samples])
+    exact = trace(
+        deployed, letterboxed.permute(0, 2, 3, 1) if deployed.preprocessing else letterboxed
+    )
+    model, precision = at_precision(exact, options.precision, trained, splits, scored)
+    add_metadata(model, describe_model(trained, scored, prior, options, precision))
+    golden = make_golden(deployed, samples[:: max(1, len(samples) // NUM_GOLDEN)][:NUM_GOLDEN])
+    add_entry(model, GOLDEN_KEY, json.dumps([one.as_dict() for one in golden]))
     with replacing(path) as temporary:
-        model = _checked_trace(deployed, inputs)
-        metadata = describe_model(trained)
-        entry = model.metadata_props.add()
-        entry.key, entry.value = METADATA_KEY, json.dumps(metadata, ensure_ascii=False)
-        onnx.save_model(model, temporary)
-        comparisons = compare(deployed, temporary, inputs)
-        require_agreement(comparisons)
-    parity = {"split": split, "comparisons": [one.as_dict() for one in comparisons]}
-    write_json(path.with_name("parity.json"), parity)
-    return comparisons
+        temporary.write_bytes(sealed_bytes(model))
+        parity = compare(deployed, temporary, samples, split=split)
+        require_agreement(parity, exact=options.precision == FP32)
+    report = Export(path, parity, precision, prior)
+    write_json(path.with_name("parity.json"), report.as_dict())
+    return report
+
+
+def deploy(trained: TrainedRun, prior: SourcePrior, *, preprocessing: bool) -> DeployedClassifier:
+    """Return the module that is traced."""
+    return DeployedClassifier(
+        trained.model,
+        image_size=0 if trained.feature_dim else trained.image_size,
+        num_landmarks=len(trained.landmark_names),
+        source_prior=prior.probabilities,
+        preprocessing=preprocessing,
+    ).eval()
 
 
 def make_room(path: Path) -> None:
@@ -90,59 +163,53 @@ def require_size(deployed: DeployedClassifier) -> None:
         )
 
 
-def _checked_trace(deployed: DeployedClassifier, inputs: Tensor) -> onnx.ModelProto:
-    try:
-        model = _trace(deployed, inputs)
-        onnx.checker.check_model(model, full_check=True)
-    except Exception as error:  # the exporter's many types, raised by whatever an extractor does
-        reason = str(error).strip().partition("\n")[0]
-        raise ExportError(
-            f"The network cannot be written as ONNX: {type(error).__name__}: {reason} Expected "
-            f"extractors without branches that depend on the values of images. Change the "
-            f"extractor, or choose another one."
-        ) from error
-    return model
+def add_entry(model: onnx.ModelProto, key: str, text: str) -> None:
+    """Add an entry to the file's metadata."""
+    entry = model.metadata_props.add()
+    entry.key, entry.value = key, text
 
 
-def _trace(deployed: DeployedClassifier, inputs: Tensor) -> onnx.ModelProto:
-    example = inputs[torch.arange(2) % len(inputs)]  # two samples: a batch of one is baked in
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations
-        program = torch.onnx.export(
-            deployed,
-            (example,),
-            input_names=[deployed.input_name],
-            output_names=list(deployed.output_names),
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None
-    model: onnx.ModelProto = program.model_proto
-    return model
+def add_metadata(model: onnx.ModelProto, metadata: Mapping[str, Any]) -> None:
+    """Add what the file says of itself."""
+    add_entry(model, METADATA_KEY, json.dumps(metadata, ensure_ascii=False))
 
 
-def describe_model(trained: TrainedRun) -> dict[str, Any]:
+def describe_model(
+    trained: TrainedRun,
+    scored: Scored,
+    prior: SourcePrior,
+    options: ExportOptions,
+    precision: PrecisionReport,
+) -> dict[str, Any]:
     """Return what the file says of itself, as plain data."""
+    config = trained.run.as_dict()
+    text = json.dumps(config, sort_keys=True, ensure_ascii=False)
     return {
         "format": METADATA_FORMAT,
         "fdmo": version("fdmo"),
         "class_names": list(trained.class_names),
         "class_counts": trained.class_counts.tolist(),
-        "preprocessing": _describe_input(trained),
+        "landmark_names": list(trained.landmark_names),
+        "preprocessing": _describe_input(trained, preprocessing=options.preprocessing),
+        "prior": prior.as_dict(),
+        "thresholds": certain_above(scored, len(trained.class_names)),
+        "precision": precision.as_dict(),
+        "license": options.license,
         "data_digest": trained.data_digest,
-        "config": trained.run.as_dict(),
+        "config_digest": hashlib.sha256(text.encode()).hexdigest(),
+        "config": config,
     }
 
 
-def _describe_input(trained: TrainedRun) -> dict[str, Any]:
+def _describe_input(trained: TrainedRun, *, preprocessing: bool) -> dict[str, Any]:
     if trained.feature_dim:
         return {"feature_dim": trained.feature_dim, "range": "float32, as they were computed"}
     return {
+        "in_graph": preprocessing,
         "image_size": trained.image_size,
         "channels": "RGB",
         "crop": "to the box, where there is one",
         "resize": "bilinear with antialiasing, ratio kept, centred on black",
         "range": "uint8, 0 to 255",
+        "whole_image": list(WHOLE_IMAGE),
     }

@@ -35,21 +35,6 @@ def gaussian_heatmaps(landmarks: Tensor, *, image_size: int, sigma: float) -> Te
     return along_y.unsqueeze(3) * along_x.unsqueeze(2)
 
 
-def decode_heatmaps(heatmaps: Tensor, *, image_size: int) -> Tensor:
-    """Return where each heatmap is largest, as the centre of that cell.
-
-    Args:
-        heatmaps: Shape ``(B, K, 28, 28)``.
-        image_size: Side of the network input in pixels.
-
-    Returns:
-        x and y in pixels of the network input. Shape ``(B, K, 2)``, float32.
-    """
-    largest = heatmaps.flatten(start_dim=2).argmax(dim=2)  # (B, K)
-    cells = torch.stack((largest % HEATMAP_SIZE, largest // HEATMAP_SIZE), dim=2)
-    return (cells + 0.5) * image_size / HEATMAP_SIZE - 0.5
-
-
 def normalized_error(
     positions: Tensor, landmarks: Tensor, *, counted: Tensor, image_size: int
 ) -> Tensor:

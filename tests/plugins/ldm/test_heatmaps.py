@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 
+from fdmo_core.landmarks import decode_heatmaps
 from fdmo_core.samples import Visibility
-from fdmo_plugins.ldm.heatmaps import decode_heatmaps, gaussian_heatmaps, normalized_error
+from fdmo_plugins.ldm.heatmaps import gaussian_heatmaps, normalized_error
 
 
 def test_matches_the_gaussian_written_as_a_loop() -> None:
