@@ -89,4 +89,4 @@ def read_tau(tau: float) -> NDArray[np.float32]:
             f"tau is {tau!r}. Expected a finite number: 0 not to follow the target prior, 1 to "
             f"follow it. Give such a number."
         )
-    return array.astype(np.float32)
+    return np.float32(array).reshape(())

@@ -16,6 +16,7 @@ def require_input(inputs: NDArray[Any], metadata: Metadata) -> None:
     if metadata.takes_whole_images:
         require_pixels(inputs, "The batch", ndim=4)
         return
+    rest: tuple[int, ...]
     if metadata.input_name == INPUT_FEATURES:
         what, rest, dtype = "Features", (metadata.feature_dim,), "float32"
         advice = "Compute them as those that the classifier was trained on."

@@ -6,6 +6,7 @@ from typing import Any
 
 from fdmo_core.errors import ExportError
 from fdmo_export.contract import (
+    DIGEST_KEY,
     INPUT_FEATURES,
     INPUT_IMAGE,
     METADATA_ENTRIES,
@@ -24,11 +25,13 @@ class Metadata:
         entries: The JSON document, as docs/onnx.md lists it.
         input_name: Of the contract: whole images, letterboxed ones, or features.
         class_names: In label order; C of them.
+        digest: The file's own.
     """
 
     entries: dict[str, Any]
     input_name: str
     class_names: tuple[str, ...]
+    digest: str
 
     @property
     def takes_whole_images(self) -> bool:
@@ -82,7 +85,10 @@ def read_metadata(session: Any, name: str) -> Metadata:
         raise _changed(name, f"it lacks {', '.join(missing)}")
     try:
         metadata = Metadata(
-            entries, session.get_inputs()[0].name, tuple(map(str, entries["class_names"]))
+            entries,
+            session.get_inputs()[0].name,
+            tuple(map(str, entries["class_names"])),
+            session.get_modelmeta().custom_metadata_map[DIGEST_KEY],
         )
         lost = [one for one in metadata.output_names if one not in outputs]
         lengths = {

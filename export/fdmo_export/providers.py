@@ -88,11 +88,13 @@ class Opened(NamedTuple):
         session: Of onnxruntime.
         provider: The one that is active in it.
         metadata: What the file says of itself.
+        passed_over: Better providers that were tried, each with what keeps it from starting.
     """
 
     session: Any
     provider: Provider
     metadata: Metadata
+    passed_over: tuple[str, ...]
 
 
 def open_session(content: bytes, settings: SessionSettings, *, name: str) -> Opened:
@@ -109,14 +111,16 @@ def open_session(content: bytes, settings: SessionSettings, *, name: str) -> Ope
     """
     runtime = import_onnxruntime()
     obstacles: list[Obstacle] = []
+    passed_over: tuple[str, ...] = ()
     for provider in settings.candidates():
         if provider == "cpu":
             session = _open_on_cpu(runtime, content, settings, name)
-            return Opened(session, provider, read_metadata(session, name))
+            return Opened(session, provider, read_metadata(session, name), passed_over)
         found = _open_on_gpu(runtime, content, settings, name, provider)
         if isinstance(found, Opened):
-            return found
+            return found._replace(passed_over=passed_over)
         obstacles.append(found)
+        passed_over += (f"{provider}: {found.what}",)
     raise ExportError(
         f"Provider '{settings.provider}' is not active: {obstacles[0].what}. Expected a machine "
         f"on which it starts. {obstacles[0].advice}; or choose the provider 'cpu', or allow it "
@@ -158,7 +162,7 @@ def _open_on_gpu(
         return Obstacle(f"onnxruntime could not start it ({reason})", advice)
     if wanted not in session.get_providers():
         return Obstacle("onnxruntime could not start it and said why on stderr", advice)
-    return Opened(session, provider, metadata)
+    return Opened(session, provider, metadata, ())
 
 
 def _session(

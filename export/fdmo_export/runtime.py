@@ -37,6 +37,7 @@ class OnnxClassifier:
     Attributes:
         metadata: The JSON document that docs/onnx.md lists.
         provider: The execution provider that is active: ``"cpu"``, ``"cuda"`` or ``"tensorrt"``.
+        passed_over: Better ones that were tried, each with what keeps it from starting.
 
     Args:
         source: The ONNX file, or its content.
@@ -78,7 +79,8 @@ class OnnxClassifier:
             cache_dir=cache_dir,
             profile=profile or ShapeProfile(),
         )
-        self._session, self.provider, self._described = open_session(content, settings, name=name)
+        opened = open_session(content, settings, name=name)
+        self._session, self.provider, self._described, self.passed_over = opened
         self._profile = settings.profile
         self.metadata = self._described.entries
 
@@ -86,6 +88,11 @@ class OnnxClassifier:
     def class_names(self) -> tuple[str, ...]:
         """Class names in label order."""
         return self._described.class_names
+
+    @property
+    def digest(self) -> str:
+        """The file's own, which tells it from all others."""
+        return self._described.digest
 
     @property
     def takes_whole_images(self) -> bool:
