@@ -1,6 +1,5 @@
 """Run an exported file with onnxruntime; no torch is imported."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -14,12 +13,9 @@ from fdmo_export.contract import (
     INPUT_BOX,
     INPUT_FEATURES,
     INPUT_IMAGE,
-    METADATA_ENTRIES,
-    METADATA_FORMAT,
-    METADATA_KEY,
     output_names,
 )
-from fdmo_export.seal import require_seal
+from fdmo_export.opening import describe_file
 
 
 def import_onnxruntime() -> ModuleType:
@@ -51,49 +47,29 @@ class OnnxClassifier:
         MissingRuntimeError: onnxruntime is not installed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, provider: str = "cpu") -> None:
         runtime = import_onnxruntime()
-        if not path.is_file():
-            raise ExportError(
-                f"{path} is not there. Expected an ONNX file. Write one with 'fdmo export onnx "
-                f"RUN'."
-            )
-        require_seal(path.read_bytes(), str(path))
+        self.metadata = describe_file(path).metadata
         options = runtime.SessionOptions()
         options.log_severity_level = 3  # not its warnings that an input has a default
+        wanted = {
+            "cpu": "CPUExecutionProvider",
+            "cuda": "CUDAExecutionProvider",
+            "tensorrt": "TensorrtExecutionProvider",
+        }[provider]
         try:
-            self._session = runtime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = runtime.InferenceSession(str(path), options, providers=[wanted])
         except Exception as error:  # onnxruntime raises many types of its own
             raise ExportError(
                 f"{path} cannot be loaded: {error}. Expected an ONNX file that 'fdmo export onnx' "
                 f"wrote. Export the run again."
             ) from error
+        if wanted not in self._session.get_providers():
+            raise ExportError(
+                f"Provider '{provider}' is not active. Expected {wanted} in the session. Install "
+                f"onnxruntime-gpu and its libraries, or use the CPU."
+            )
         self._input = self._session.get_inputs()[0].name
-        self.metadata = self._read_metadata(path)
-
-    def _read_metadata(self, path: Path) -> dict[str, Any]:
-        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "{}")
-        try:
-            metadata: Any = json.loads(text)
-        except (ValueError, RecursionError):
-            metadata = None
-        found = metadata.get("format") if isinstance(metadata, dict) else text[:40]
-        if found != METADATA_FORMAT:
-            raise ExportError(
-                f"{path} has fdmo metadata of format {found!r}. Expected {METADATA_FORMAT}. Use a "
-                f"file that this version of 'fdmo export onnx' wrote."
-            )
-        outputs = [one.name for one in self._session.get_outputs()]
-        missing = [one for one in METADATA_ENTRIES if one not in metadata]
-        missing += [one for one in self.output_names(metadata) if one not in outputs]
-        if missing:
-            raise ExportError(
-                f"{path} was changed after its export: it lacks {', '.join(missing)}. Expected "
-                f"what 'fdmo export onnx' writes. Export the run again."
-            )
-        return dict(metadata)
 
     @property
     def class_names(self) -> tuple[str, ...]:
