@@ -1,4 +1,4 @@
-"""What the trained network says of validation images: the evidence for priors, thresholds, gates."""
+"""What the trained network says of held-out images: evidence for priors, thresholds and gates."""
 
 from dataclasses import dataclass
 

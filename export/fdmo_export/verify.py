@@ -180,8 +180,9 @@ def require_answers(verification: Verification) -> None:
         names = ", ".join(one.provider for one in failures)
         raise ExportError(
             f"{verification.path} answers otherwise on {names} than the trained network: on "
-            f"{first.provider} the examples with a probability too far off are {outside}, and {first.moved_landmarks} of {first.num_landmarks} "
-            f"landmarks lie elsewhere. Expected at most {first.tolerance:g} in a probability at "
-            f"{verification.precision}, and at most {MOST_MOVED:.0%} of the landmarks. Use another "
+            f"{first.provider} the examples with a probability too far off are {outside}, and "
+            f"{first.moved_landmarks} of {first.num_landmarks} landmarks lie elsewhere. Expected "
+            f"at most {first.tolerance:g} in a probability at {verification.precision}, and at "
+            f"most {MOST_MOVED:.0%} of the landmarks. Use another "
             f"provider, update onnxruntime and drivers, or export the run again."
         )
