@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,7 +67,7 @@ def predict(
     prior = None if target_prior is None else _read_prior(target_prior)
     classifier = OnnxClassifier(
         model,
-        provider=provider,  # type: ignore[arg-type]  # checked there
+        provider=provider,
         allow_cpu=allow_cpu,
         spin=False,  # decoders need the cores
     )
@@ -135,7 +136,7 @@ def _lines(
     if (prior, tau) != (None, None):
         model += "-" + hashlib.sha256(json.dumps([prior, tau]).encode()).hexdigest()[:8]
     names = classifier.class_names
-    landmarks = classifier.metadata["landmark_names"]
+    landmarks = classifier.landmark_names
     return Lines(form, min(top, len(names)), names, landmarks, model)
 
 
@@ -154,11 +155,10 @@ def _classify(
     from fdmo_core.journal import Progress
 
     found = list_files(paths, sys.stdin.buffer)
-    files = (one for one in found if one not in kept.files)
-    total = 0
+    files: Iterable[str] = (one for one in found if one not in kept.files)
     if FROM_STDIN not in paths:
         files = list(files)
-        total = len(files)
+    total = len(files) if isinstance(files, list) else 0  # unknown
     bad = []
     done = 0
     with ProgressBars(quiet=output.is_shown or not sys.stderr.isatty()) as bars:

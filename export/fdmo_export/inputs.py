@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fdmo_core.errors import ShapeError
 from fdmo_export.contract import INPUT_FEATURES
 from fdmo_export.metadata import Metadata
-from fdmo_export.providers import ShapeProfile
+from fdmo_export.tensorrt import ShapeProfile
 
 
 def require_input(inputs: NDArray[Any], metadata: Metadata) -> None:

@@ -25,9 +25,9 @@ def list_pictures(images: Picture | Sequence[Picture]) -> Sequence[Picture]:
     """Return one image, a batch ``(B, H, W, 3)`` or a sequence of images as a sequence."""
     if isinstance(images, np.ndarray):
         return list(images) if images.ndim > 3 else [images]
-    if isinstance(images, str | bytes) or not isinstance(images, Sequence):
-        return [images]
-    return images
+    if isinstance(images, Sequence) and not isinstance(images, str | bytes):
+        return images
+    return [images]
 
 
 def read_picture(picture: Picture, *, max_pixels: int, index: int = 0) -> NDArray[np.uint8]:
