@@ -58,8 +58,16 @@ class OnnxClassifier:
             "tensorrt": "TensorrtExecutionProvider",
         }[provider]
         try:
-            self._session = runtime.InferenceSession(str(path), options, providers=[wanted])
+            self._session = runtime.InferenceSession(
+                str(path), options, providers=[wanted], enable_fallback=0
+            )
         except Exception as error:  # onnxruntime raises many types of its own
+            if provider != "cpu":
+                reason = str(error).strip().partition("\n")[0]
+                raise ExportError(
+                    f"Provider '{provider}' is not active: {reason}. Expected {wanted} in the "
+                    f"session. Install onnxruntime-gpu and its libraries, or use the CPU."
+                ) from error
             raise ExportError(
                 f"{path} cannot be loaded: {error}. Expected an ONNX file that 'fdmo export onnx' "
                 f"wrote. Export the run again."

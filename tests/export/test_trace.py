@@ -1,4 +1,4 @@
-"""The traced model: what it takes, what its dials do by default, and that nothing is there twice."""
+"""The traced model: what it takes, what its dials do, and that nothing is there twice."""
 
 from collections import Counter
 from collections.abc import Callable

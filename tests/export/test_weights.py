@@ -180,9 +180,13 @@ def test_weights_of_the_replaced_file_go_with_it(tmp_path: Path) -> None:
 def test_a_failure_leaves_everything_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_text("old")
 
-    with pytest.raises(ExportError), replacing_with_weights(tmp_path / "net.onnx") as temporary:
-        temporary.write_text("new")
-        raise ExportError("It disagrees.")
+    def fail() -> None:
+        with replacing_with_weights(tmp_path / "net.onnx") as temporary:
+            temporary.write_text("new")
+            raise ExportError("It disagrees.")
+
+    with pytest.raises(ExportError):
+        fail()
 
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"net.onnx": "old"}
 
