@@ -49,16 +49,17 @@ def onnx(
 
     The file holds eight images of the data and the run's configuration, paths included.
     """
+    from fdmo_export.runtime import import_onnxruntime
+
+    import_onnxruntime()
     from fdmo_cli.export_rendering import print_export
     from fdmo_cli.overrides import require_data_settings
     from fdmo_cli.session import change_run, load_registry
     from fdmo_core.data import align_classes, open_data, require_input
     from fdmo_core.run_folder import load_run
     from fdmo_export.precision import require_precision
-    from fdmo_export.runtime import import_onnxruntime
     from fdmo_export.write import ExportOptions, export_run, make_room
 
-    import_onnxruntime()
     require_data_settings(set_ or ())
     options = ExportOptions(
         preprocessing=preprocessing,

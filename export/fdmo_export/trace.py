@@ -50,7 +50,8 @@ def trace(deployed: DeployedClassifier, inputs: Tensor) -> onnx.ModelProto:
 
 def _traced(deployed: DeployedClassifier, inputs: Tensor) -> onnx.ModelProto:
     rows = torch.arange(2) % len(inputs)  # two samples: a batch of one is baked in
-    example = (inputs[rows], deployed.source_prior, torch.tensor(DEFAULT_TAU))
+    prior = deployed.source_prior.clone()  # the buffer itself would become one with the input
+    example = (inputs[rows], prior, torch.tensor(DEFAULT_TAU))
     dims: dict[int, Any] = {0: torch.export.Dim("batch")}
     shapes: tuple[dict[int, Any], ...] = (dims, {}, {})
     if deployed.preprocessing:
