@@ -5,10 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from onnx import helper, numpy_helper
 
 from fdmo_core.errors import ConfigError, ExportError, RunFolderError
 from fdmo_export.contract import METADATA_KEY
@@ -175,12 +177,19 @@ def test_a_class_of_two_lines_is_refused(
 def test_outputs_that_are_not_as_the_file_declares_are_refused(
     edited: Callable[[Callable[[onnx.ModelProto], None]], Path], tmp_path: Path
 ) -> None:
-    def lie(model: onnx.ModelProto) -> None:
-        features = next(one for one in model.graph.output if one.name == "features")
-        features.type.tensor_type.shape.dim[1].dim_param = "any"
+    def halve_features(model: onnx.ModelProto) -> None:
+        """Drop every second feature, in a way that onnxruntime cannot see before it runs."""
+        graph = model.graph
+        declared = next(one for one in graph.output if one.name == "features")
+        length = declared.type.tensor_type.shape.dim[1].dim_value
+        for node in graph.node:
+            for names in (node.input, node.output):
+                names[:] = ["whole" if one == "features" else one for one in names]
+        graph.initializer.append(numpy_helper.from_array(np.arange(length) % 2 == 0, "kept"))
+        graph.node.append(helper.make_node("Compress", ["whole", "kept"], ["features"], axis=1))
 
-    with pytest.raises(ExportError, match=r"^The output 'features' has shape \(2, \d+\) and type"):
-        write_repository(edited(lie), tmp_path / "repository", name="net")
+    with pytest.raises(ExportError, match=r"^The output 'features' has shape \(2, \d+\) and t"):
+        write_repository(edited(halve_features), tmp_path / "repository", name="net")
 
     assert not (tmp_path / "repository").exists()
 
