@@ -166,9 +166,7 @@ def describe_model(model: Path, *, name: str, options: TritonOptions) -> str:
     if not is_batched:
         dials = session.get_overridable_initializers()
         inputs += [_tensor(one, is_batched, "optional: true") for one in dials]
-    outputs = [
-        _tensor(one, is_batched, *_label_field(one.name)) for one in session.get_outputs()
-    ]
+    outputs = [_tensor(one, is_batched, *_label_field(one.name)) for one in session.get_outputs()]
     require_answers(session, outputs, is_batched=is_batched)
     return "\n".join(_lines(name, options, inputs, outputs)) + "\n"
 

@@ -247,6 +247,8 @@ def test_a_name_or_kind_that_will_not_do_is_refused(
     name: str, kind: str, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        write_repository(tmp_path / "no.onnx", tmp_path, name=name, options=TritonOptions(kind=kind))
+        write_repository(
+            tmp_path / "no.onnx", tmp_path, name=name, options=TritonOptions(kind=kind)
+        )
 
     assert str(caught.value) == message
