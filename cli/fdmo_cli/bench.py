@@ -51,17 +51,21 @@ def onnx(
     as_json: JsonOption = False,
 ) -> None:
     """Time an exported file: throughput and latency by batch size and provider."""
-    from fdmo_core.files import write_json
+    from fdmo_core.files import make_folder, write_json
     from fdmo_export.runtime import OnnxClassifier
     from fdmo_export.threads import available_threads
     from fdmo_export.timing import time_in_turn
 
     shape, threads = _read_size(size), available_threads()
+    if out is not None:
+        make_folder(out.parent)  # a report that cannot be written is told before it is measured
     files = {
         name: OnnxClassifier(model, provider=name, threads=threads) for name in provider or ["cpu"]
     }
     file = next(iter(files.values()))
-    answers: dict[str, Callable[[Any], object]] = {name: one.run for name, one in files.items()}
+    answers: dict[str, Callable[[Any], object]] = {
+        f"onnxruntime {name}": one.run for name, one in files.items()
+    }
     if run is not None:
         answers[TORCH_EAGER] = _torch_eager(run, file, threads)
     lines = []

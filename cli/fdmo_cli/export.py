@@ -101,9 +101,7 @@ def triton(
     typer.echo(f"Next: tritonserver --model-repository={out}")
 
 
-def _export(
-    run: Path, path: Path, *, data: str | None, settings: list[str] | None
-) -> None:
+def _export(run: Path, path: Path, *, data: str | None, settings: list[str] | None) -> None:
     """Write a run as an ONNX file."""
     from fdmo_cli.overrides import require_data_settings
     from fdmo_cli.session import change_run, load_registry
