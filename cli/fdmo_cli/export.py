@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fdmo_cli.export_triton import triton
 from fdmo_cli.options import DataOption, JsonOption, SetOption
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -13,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 @app.callback()
 def group() -> None:
-    """Keep ``onnx`` a command of its own, though it is the only one so far."""
+    """Keep each kind of file a command of its own."""
 
 
 @app.command()
@@ -24,94 +25,61 @@ def onnx(
     ] = None,
     data: DataOption = None,
     set_: SetOption = None,
+    precision: Annotated[
+        str, typer.Option(help="fp32; fp16, for GPUs; or int8, a quarter of the size.")
+    ] = "fp32",
     preprocessing: Annotated[
         bool,
         typer.Option(help="Whether the file takes whole images, or letterboxed ones."),
     ] = True,
+    max_images: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Validation images at most that prior, thresholds and gate come from."
+        ),
+    ] = 1000,
+    license_: Annotated[
+        str, typer.Option("--license", help="Terms of use, written into the file.")
+    ] = "",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that is there.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a run as one ONNX file, and prove that it answers as the run does."""
+    """Write a run as one ONNX file, and prove that it answers as the run does.
+
+    The file holds eight images of the data and the run's configuration, paths included.
+    """
+    from fdmo_cli.export_rendering import print_export
     from fdmo_cli.overrides import require_data_settings
     from fdmo_cli.session import change_run, load_registry
     from fdmo_core.data import align_classes, open_data, require_input
     from fdmo_core.run_folder import load_run
+    from fdmo_export.precision import require_precision
     from fdmo_export.runtime import import_onnxruntime
-    from fdmo_export.write import ExportOptions, export_run
+    from fdmo_export.write import ExportOptions, export_run, make_room
 
     import_onnxruntime()
     require_data_settings(set_ or ())
+    options = ExportOptions(
+        preprocessing=preprocessing,
+        precision=require_precision(precision),
+        max_images=max_images,
+        license=license_,
+    )
+    path = out or run / "export" / "model.onnx"
     registry = load_registry()
     trained = load_run(run, registry)
+    make_room(path, overwrite=overwrite)
     source = change_run(trained.run.as_dict(), registry, data=data, settings=set_)
-    path = out or run / "export" / "model.onnx"
     splits = open_data(source)
     require_input(splits, trained.feature_dim)
-    options = ExportOptions(preprocessing=preprocessing)
-    report = export_run(trained, align_classes(splits, trained.class_names), path, options)
+    aligned = align_classes(splits, trained.class_names)
+    report = export_run(trained, aligned, path, options, overwrite=overwrite)
     if as_json:
-        typer.echo(json.dumps(report.as_dict()))
-        return
-    for one in report.parity.network:
-        differences = ", ".join(f"{name} {value:.1e}" for name, value in one.differences.items())
-        typer.echo(
-            f"Batch of {one.batch_size:>2} {report.parity.split} samples: {one.label_flips} classes flip; "
-            f"largest difference: {differences}"
-        )
-    typer.echo(f"Wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
-    typer.echo(f"Next: fdmo evaluate {path}")
+        typer.echo(json.dumps(report.as_dict() | {"file": str(path)}))
+    else:
+        print_export(report)
 
 
-@app.command()
-def triton(
-    source: Annotated[
-        Path,
-        typer.Argument(metavar="RUN", help="A run folder, or a file of 'fdmo export onnx'."),
-    ],
-    out: Annotated[Path, typer.Argument(help="Model repository; it is made.")],
-    name: Annotated[
-        str | None, typer.Option("--name", help="Of the model; default: the name of RUN.")
-    ] = None,
-    max_batch: Annotated[
-        int,
-        typer.Option(
-            "--max-batch", min=0, help="0: the server joins no requests, but takes the dials."
-        ),
-    ] = 32,
-    kind: Annotated[str, typer.Option("--kind", help="Where it runs: auto, cpu or gpu.")] = "auto",
-    instances: Annotated[int, typer.Option("--instances", min=1, help="On each device.")] = 1,
-    data: DataOption = None,
-    set_: SetOption = None,
-) -> None:
-    """Write a run into a model repository of NVIDIA's Triton server."""
-    from tempfile import TemporaryDirectory
-
-    from fdmo_export.triton import TritonOptions, require_room, safe_name, write_repository
-
-    options = TritonOptions(max_batch, kind, instances)
-    place = source.resolve()
-    name = name or safe_name(place.stem if place.is_file() else place.name)
-    require_room(out, name, options)
-    with TemporaryDirectory() as folder:
-        model = source
-        if not source.is_file():
-            model = Path(folder, "model.onnx")
-            _export(source, model, data=data, settings=set_)
-        written = write_repository(model, out, name=name, options=options)
-    typer.echo(f"Wrote {written}")
-    typer.echo(f"Next: tritonserver --model-repository={out}")
-
-
-def _export(run: Path, path: Path, *, data: str | None, settings: list[str] | None) -> None:
-    """Write a run as an ONNX file."""
-    from fdmo_cli.overrides import require_data_settings
-    from fdmo_cli.session import change_run, load_registry
-    from fdmo_core.data import align_classes, open_data, require_input
-    from fdmo_core.run_folder import load_run
-    from fdmo_export.write import export_run
-
-    require_data_settings(settings or ())
-    registry = load_registry()
-    trained = load_run(run, registry)
-    splits = open_data(change_run(trained.run.as_dict(), registry, data=data, settings=settings))
-    require_input(splits, trained.feature_dim)
-    export_run(trained, align_classes(splits, trained.class_names), path)
+app.command()(triton)

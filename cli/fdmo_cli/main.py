@@ -19,8 +19,10 @@ from fdmo_cli import (
     export,
     features,
     plugins,
+    predict,
     reproduce,
     train,
+    verify,
 )
 
 app = typer.Typer(
@@ -32,7 +34,9 @@ app = typer.Typer(
 )
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
 app.add_typer(export.app, name="export", help="Write a trained run for other applications.")
+app.command("verify")(verify.verify)
 app.add_typer(data.app, name="data", help="Check images before training; draw look-alikes.")
 app.add_typer(features.app, name="features", help="Write the features of images as a file.")
 app.command("diagnose")(diagnose.diagnose)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fdmo_export.prediction import Prediction
-    from fdmo_export.providers import ShapeProfile
     from fdmo_export.runtime import OnnxClassifier
+    from fdmo_export.tensorrt import ShapeProfile
 
 _HOME_OF = {
     "OnnxClassifier": "fdmo_export.runtime",
     "Prediction": "fdmo_export.prediction",
-    "ShapeProfile": "fdmo_export.providers",
+    "ShapeProfile": "fdmo_export.tensorrt",
 }
 
 __all__ = ["OnnxClassifier", "Prediction", "ShapeProfile"]

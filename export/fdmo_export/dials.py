@@ -46,7 +46,7 @@ def _named(prior: str, metadata: Metadata) -> NDArray[np.float32]:
             f"target_prior is {prior!r}. Expected 'balanced', 'training', or probabilities. Give "
             f"one of them."
         )
-    return (counts / counts.sum()).astype(np.float32)
+    return np.asarray(counts / counts.sum(), dtype=np.float32)
 
 
 def _numbers(prior: Any) -> NDArray[np.float64]:
@@ -89,4 +89,4 @@ def read_tau(tau: float) -> NDArray[np.float32]:
             f"tau is {tau!r}. Expected a finite number: 0 not to follow the target prior, 1 to "
             f"follow it. Give such a number."
         )
-    return array.astype(np.float32)
+    return np.asarray(tau, dtype=np.float32)

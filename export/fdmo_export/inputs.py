@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fdmo_core.errors import ShapeError
 from fdmo_export.contract import INPUT_FEATURES
 from fdmo_export.metadata import Metadata
-from fdmo_export.providers import ShapeProfile
+from fdmo_export.tensorrt import ShapeProfile
 
 
 def require_input(inputs: NDArray[Any], metadata: Metadata) -> None:
@@ -16,6 +16,7 @@ def require_input(inputs: NDArray[Any], metadata: Metadata) -> None:
     if metadata.takes_whole_images:
         require_pixels(inputs, "The batch", ndim=4)
         return
+    rest: tuple[int, ...]
     if metadata.input_name == INPUT_FEATURES:
         what, rest, dtype = "Features", (metadata.feature_dim,), "float32"
         advice = "Compute them as those that the classifier was trained on."

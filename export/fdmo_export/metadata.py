@@ -1,16 +1,17 @@
-"""What an opened file says of itself, checked before anything relies on it."""
+"""What a file's metadata mean to those who run it."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fdmo_core.errors import ExportError
 from fdmo_export.contract import (
+    INPUT_BOX,
     INPUT_FEATURES,
     INPUT_IMAGE,
-    METADATA_ENTRIES,
-    METADATA_FORMAT,
-    METADATA_KEY,
+    INPUT_IMAGES,
+    INPUT_TARGET_PRIOR,
+    INPUT_TAU,
     OUTPUT_LOGITS,
     output_names,
 )
@@ -18,106 +19,98 @@ from fdmo_export.contract import (
 
 @dataclass(frozen=True)
 class Metadata:
-    """The metadata of a file and what its graph adds.
+    """A file's metadata, read.
 
     Attributes:
         entries: The JSON document, as docs/onnx.md lists it.
-        input_name: Of the contract: whole images, letterboxed ones, or features.
         class_names: In label order; C of them.
+        thresholds: From which probability on an answer of each class counts as certain; None is
+            never.
+        landmark_names: K of them; none without a landmark head.
+        image_size: Side of the square input, in pixels; 0 of a classifier of features.
+        feature_dim: F, length of the input; 0 of a classifier of images.
+        takes_whole_images: Whether preprocessing is in the graph.
+        precision: Its name, such as ``"fp32"``.
     """
 
-    entries: dict[str, Any]
-    input_name: str
+    entries: Mapping[str, Any]
     class_names: tuple[str, ...]
+    thresholds: tuple[float | None, ...]
+    landmark_names: tuple[str, ...]
+    image_size: int
+    feature_dim: int
+    takes_whole_images: bool
+    precision: str
 
     @property
-    def takes_whole_images(self) -> bool:
-        """Whether preprocessing is in the graph."""
-        return self.input_name == INPUT_IMAGE
-
-    @property
-    def image_size(self) -> int:
-        """Side of the square input, in pixels; 0 of a classifier of features."""
-        return int(self.entries["preprocessing"].get("image_size", 0))
-
-    @property
-    def feature_dim(self) -> int:
-        """F, length of the input; 0 of a classifier of images."""
-        return int(self.entries["preprocessing"].get("feature_dim", 0))
-
-    @property
-    def precision(self) -> str:
-        """Name of the precision, such as ``"fp32"``."""
-        return str(self.entries["precision"]["name"])
-
-    @property
-    def thresholds(self) -> list[float | None]:
-        """From which probability on an answer of each class counts as certain; None never."""
-        found: list[float | None] = self.entries["thresholds"]["probability"]
-        return found
+    def input_name(self) -> str:
+        """What it takes: whole images, letterboxed ones, or features."""
+        if self.feature_dim:
+            return INPUT_FEATURES
+        return INPUT_IMAGE if self.takes_whole_images else INPUT_IMAGES
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """Outputs in order."""
+        """What it gives, in order."""
         return output_names(
-            of_features=self.input_name == INPUT_FEATURES,
-            num_landmarks=len(self.entries["landmark_names"]),
+            of_features=bool(self.feature_dim), num_landmarks=len(self.landmark_names)
         )
 
 
-def read_metadata(session: Any, name: str) -> Metadata:
-    """Return what a file says of itself.
+def read_metadata(entries: Mapping[str, Any], name: str) -> Metadata:
+    """Return the metadata of a file that is known to be whole.
 
     Args:
-        session: In which it was opened.
-        name: What messages call it.
+        entries: The JSON document.
+        name: What messages call the file.
 
     Raises:
-        ExportError: It was not written by this version of fdmo, or changed since.
+        ExportError: An entry is not as fdmo writes it.
     """
-    entries = _entries(session, name)
-    outputs = {one.name: one.shape for one in session.get_outputs()}
-    missing = [one for one in METADATA_ENTRIES if one not in entries]
-    if missing:
-        raise _changed(name, f"it lacks {', '.join(missing)}")
     try:
-        metadata = Metadata(
-            entries, session.get_inputs()[0].name, tuple(map(str, entries["class_names"]))
+        preprocessing = entries["preprocessing"]
+        return Metadata(
+            entries=entries,
+            class_names=tuple(map(str, entries["class_names"])),
+            thresholds=tuple(entries["thresholds"]["probability"]),
+            landmark_names=tuple(map(str, entries["landmark_names"])),
+            image_size=int(preprocessing.get("image_size", 0)),
+            feature_dim=int(preprocessing.get("feature_dim", 0)),
+            takes_whole_images=bool(preprocessing.get("in_graph")),
+            precision=str(entries["precision"]["name"]),
         )
-        lost = [one for one in metadata.output_names if one not in outputs]
-        lengths = {
-            "outputs": int(outputs.get(OUTPUT_LOGITS, [0])[-1]),
-            "class_names": len(metadata.class_names),
-            "class_counts": len(entries["class_counts"]),
-            "thresholds": len(metadata.thresholds),
-        }
-        _ = metadata.image_size, metadata.feature_dim, metadata.precision
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _changed(name, f"an entry is not as it was written ({error!r})") from error
+        raise _disagrees(name, f"an entry is not as it was written ({error!r})") from error
+
+
+def require_graph(session: Any, metadata: Metadata, name: str) -> None:
+    """Raise an ExportError if a graph is not what the metadata say of it.
+
+    Args:
+        session: In which the file was opened.
+        metadata: Of the file.
+        name: What messages call the file.
+    """
+    inputs = {metadata.input_name, INPUT_TARGET_PRIOR, INPUT_TAU}
+    if metadata.takes_whole_images:
+        inputs |= {INPUT_BOX}
+    outputs = {one.name: one.shape for one in session.get_outputs()}
+    found = {one.name for one in (*session.get_inputs(), *session.get_overridable_initializers())}
+    lost = sorted(inputs - found) + [one for one in metadata.output_names if one not in outputs]
     if lost:
-        raise _changed(name, f"it lacks {', '.join(lost)}")
-    if len(set(lengths.values())) > 1:
-        counted = ", ".join(f"{key} {value}" for key, value in lengths.items())
-        raise _changed(name, f"its parts count different numbers of classes ({counted})")
-    return metadata
+        raise _disagrees(name, f"its graph lacks {', '.join(lost)}")
+    counts = {
+        "class_names": len(metadata.class_names),
+        "class_counts": len(metadata.entries["class_counts"]),
+        "thresholds": len(metadata.thresholds),
+        "logits": outputs[OUTPUT_LOGITS][-1],
+    }
+    if len(set(counts.values())) > 1:
+        counted = ", ".join(f"{number} {part}" for part, number in counts.items())
+        raise _disagrees(name, f"its parts are not as many as its classes ({counted})")
 
 
-def _entries(session: Any, name: str) -> dict[str, Any]:
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "{}")
-    try:
-        entries: Any = json.loads(text)
-    except (ValueError, RecursionError):
-        entries = None
-    found = entries.get("format") if isinstance(entries, dict) else text[:40]
-    if found != METADATA_FORMAT:
-        raise ExportError(
-            f"{name} has fdmo metadata of format {found!r}. Expected {METADATA_FORMAT}. Use a "
-            f"file that this version of 'fdmo export onnx' wrote."
-        )
-    return dict(entries)
-
-
-def _changed(name: str, how: str) -> ExportError:
+def _disagrees(name: str, how: str) -> ExportError:
     return ExportError(
         f"{name} was changed after its export: {how}. Expected what 'fdmo export onnx' writes. "
         f"Export the run again."

@@ -39,7 +39,7 @@ def find_obstacle(runtime: ModuleType, *, provider: str, onnxruntime_name: str) 
     """
     if onnxruntime_name not in runtime.get_available_providers():
         return _wrong_package(runtime)
-    folder = Path(runtime.__file__).parent / "capi"
+    folder = Path(str(runtime.__file__)).parent / "capi"
     own = folder / f"libonnxruntime_providers_{provider}.so"
     if not own.is_file():  # no Linux; what is missing there is seen when the session is made
         return None

@@ -23,8 +23,11 @@ SPARE = 1.25  # padded pixels of a batch for each of the images' own
 
 def list_pictures(images: Picture | Sequence[Picture]) -> Sequence[Picture]:
     """Return one image, a batch ``(B, H, W, 3)`` or a sequence of images as a sequence."""
-    is_batch = images.ndim > 3 if isinstance(images, np.ndarray) else isinstance(images, Sequence)
-    return list(images) if is_batch and not isinstance(images, str | bytes) else [images]
+    if isinstance(images, np.ndarray):
+        return list(images) if images.ndim > 3 else [images]
+    if isinstance(images, Sequence) and not isinstance(images, str | bytes):
+        return images
+    return [images]
 
 
 def read_picture(picture: Picture, *, max_pixels: int, index: int = 0) -> NDArray[np.uint8]:

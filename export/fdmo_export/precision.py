@@ -1,10 +1,11 @@
 """The precision of weights and sums of a file, and the gate that a lower one must pass."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 import onnx
 
+from fdmo_core.errors import ConfigError
 from fdmo_core.run_folder import TrainedRun
 from fdmo_core.samples import Splits
 from fdmo_export.validation import Scored
@@ -45,3 +46,17 @@ def at_precision(
         scored: Validation images, with the scores of the trained network.
     """
     return exact, PrecisionReport(precision)
+
+
+def require_precision(name: str) -> Precision:
+    """Return the precision of a name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if name not in get_args(Precision):
+        raise ConfigError(
+            f"precision is {name!r}. Expected one of {', '.join(get_args(Precision))}. Choose one "
+            f"of these."
+        )
+    return cast(Precision, name)

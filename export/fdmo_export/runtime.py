@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from fdmo_core.errors import ConfigError, ExportError
 from fdmo_export.boxes import clip_box, read_boxes, require_boxes
 from fdmo_export.contract import (
+    DIGEST_KEY,
     INPUT_BOX,
     INPUT_TARGET_PRIOR,
     INPUT_TAU,
@@ -19,11 +20,13 @@ from fdmo_export.contract import (
 )
 from fdmo_export.dials import TargetPrior, read_prior, read_tau
 from fdmo_export.inputs import require_input, require_profile
+from fdmo_export.metadata import Metadata, read_metadata, require_graph
 from fdmo_export.onnxruntime_package import import_onnxruntime as import_onnxruntime
+from fdmo_export.opening import describe_content, describe_file
 from fdmo_export.pictures import MAX_PIXELS, Picture, list_pictures, pack, read_picture, stack
 from fdmo_export.prediction import Prediction, make_predictions
-from fdmo_export.providers import ProviderChoice, SessionSettings, ShapeProfile, open_session
-from fdmo_export.seal import require_seal
+from fdmo_export.providers import SessionSettings, Source, open_session
+from fdmo_export.tensorrt import ShapeProfile
 from fdmo_export.threads import available_threads
 
 PREDICTED = (OUTPUT_PROBABILITIES, OUTPUT_LANDMARKS, OUTPUT_VISIBILITY)
@@ -37,6 +40,7 @@ class OnnxClassifier:
     Attributes:
         metadata: The JSON document that docs/onnx.md lists.
         provider: The execution provider that is active: ``"cpu"``, ``"cuda"`` or ``"tensorrt"``.
+        passed_over: Better ones that were tried, each with what keeps it from starting.
 
     Args:
         source: The ONNX file, or its content.
@@ -58,7 +62,7 @@ class OnnxClassifier:
         self,
         source: Path | str | bytes,
         *,
-        provider: ProviderChoice = "auto",
+        provider: str = "auto",
         allow_cpu: bool = False,
         threads: int | None = None,
         spin: bool = True,
@@ -66,19 +70,22 @@ class OnnxClassifier:
         profile: ShapeProfile | None = None,
     ) -> None:
         import_onnxruntime()
-        content, name = _read(source)
-        require_seal(content, name)
         settings = SessionSettings(
             provider=provider,
             allow_cpu=allow_cpu,
-            threads=available_threads()
-            if threads is None
-            else _require_positive(threads, "threads"),
+            threads=_positive("threads", available_threads() if threads is None else threads),
             spin=spin,
             cache_dir=cache_dir,
             profile=profile or ShapeProfile(),
         )
-        self._session, self.provider, self._described = open_session(content, settings, name=name)
+        if isinstance(source, bytes):
+            file = Source(source, "The file")
+        else:
+            file = Source(Path(source), str(source))
+        self._described = _describe(file)
+        opened = open_session(file, settings, self._described)
+        self._session, self.provider, self.passed_over = opened
+        require_graph(self._session, self._described, file.name)
         self._profile = settings.profile
         self.metadata = self._described.entries
 
@@ -86,6 +93,17 @@ class OnnxClassifier:
     def class_names(self) -> tuple[str, ...]:
         """Class names in label order."""
         return self._described.class_names
+
+    @property
+    def landmark_names(self) -> tuple[str, ...]:
+        """Landmarks in order; none without a landmark head."""
+        return self._described.landmark_names
+
+    @property
+    def digest(self) -> str:
+        """The file's own, which tells it from all others."""
+        found: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        return found[DIGEST_KEY]
 
     @property
     def takes_whole_images(self) -> bool:
@@ -145,7 +163,7 @@ class OnnxClassifier:
                 f"images without --no-preprocessing."
             )
         pictures = list_pictures(images)
-        step = _require_positive(batch_size, "batch_size")
+        step = _positive("batch_size", batch_size)
         areas = read_boxes(boxes, images=len(pictures))
         dials = self._dials(target_prior, tau)
         found: list[Prediction] = []
@@ -238,25 +256,20 @@ def _run_bound(session: Any, outputs: Sequence[str], feed: Feed) -> list[NDArray
     return found
 
 
-def _read(source: Path | str | bytes) -> tuple[bytes, str]:
-    """Return a file's content and what messages call it."""
-    if isinstance(source, bytes):
-        return source, "The file"
-    path = Path(source)
-    if not path.is_file():
+def _describe(source: Source) -> Metadata:
+    """Return what a file says of itself, having checked that it is whole."""
+    if isinstance(source.file, Path):
+        return read_metadata(describe_file(source.file).metadata, source.name)
+    metadata = describe_content(source.file, source.name).metadata
+    if metadata.get("external_data"):
         raise ExportError(
-            f"{path} is not there. Expected an ONNX file. Write one with 'fdmo export onnx RUN'."
+            f"{source.name} was given as bytes, and has its weights in another file. Expected a "
+            f"path, beside which they are. Give the path."
         )
-    try:
-        return path.read_bytes(), str(path)
-    except OSError as error:
-        raise ExportError(
-            f"{path} cannot be read ({error.strerror}). Expected a readable file. Check its "
-            f"permissions."
-        ) from error
+    return read_metadata(metadata, source.name)
 
 
-def _require_positive(value: int, name: str) -> int:
+def _positive(name: str, value: int) -> int:
     if value < 1:
         raise ConfigError(f"{name} is {value}. Expected at least 1. Give a positive number.")
     return value

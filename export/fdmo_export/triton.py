@@ -90,11 +90,13 @@ def write_repository(
     folder = require_room(out, name, options)
     temporary = out / f".{name}.{os.getpid()}.tmp"
     classifier = OnnxClassifier(model, provider="cpu")
-    labels = _labels(classifier.class_names)
+    labels, external = _labels(classifier.class_names), classifier.metadata.get("external_data")
     text = describe_model(model, name=name, options=options)
     try:
         (temporary / "1").mkdir(parents=True)
         shutil.copyfile(model, temporary / "1" / "model.onnx")
+        if external is not None:  # weights beside the file, which refers to them by name
+            shutil.copyfile(model.with_name(external["file"]), temporary / "1" / external["file"])
         (temporary / "config.pbtxt").write_text(text, encoding="utf-8")
         (temporary / LABELS).write_text(labels, encoding="utf-8")
         temporary.rename(folder)
