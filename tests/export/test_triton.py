@@ -9,13 +9,21 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from google.protobuf import (  # type: ignore[import-untyped]
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+    text_format,
+)
 from onnx import helper, numpy_helper
 
 from fdmo_core.errors import ConfigError, ExportError, RunFolderError
+from fdmo_core.run_folder import TrainedRun
+from fdmo_core.samples import Splits
 from fdmo_export.contract import METADATA_KEY
 from fdmo_export.runtime import OnnxClassifier
 from fdmo_export.triton import TritonOptions, safe_name, write_repository
+from fdmo_export.write import export_run
 
 # The part of Triton's model_config.proto that is written, with its names and types: of a message
 # its fields, of a field its type, "*" where it is repeated.
@@ -152,6 +160,18 @@ def test_labels_are_the_classes_in_order_and_belong_to_the_probabilities(
     assert {one.name for one in read_config(folder).output if one.label_filename} == {
         "probabilities"
     }
+
+
+def test_weights_beside_the_file_come_with_it(
+    trained: TrainedRun, tiny_splits: Splits, tmp_path: Path
+) -> None:
+    path = tmp_path / "large.onnx"
+    export_run(trained, tiny_splits, path, max_weight_bytes=1000)
+
+    folder = write_repository(path, tmp_path / "repository", name="net")
+
+    require_loadable(folder)
+    assert sorted(one.name for one in (folder / "1").iterdir()) == ["large.onnx.data", "model.onnx"]
 
 
 def test_a_class_of_two_lines_is_refused(
