@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fdmo_cli.export_triton import triton
 from fdmo_cli.options import DataOption, JsonOption, SetOption
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -13,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 @app.callback()
 def group() -> None:
-    """Keep ``onnx`` a command of its own, though it is the only one so far."""
+    """Keep each kind of file a command of its own."""
 
 
 @app.command()
@@ -80,3 +81,6 @@ def onnx(
         typer.echo(json.dumps(report.as_dict() | {"file": str(path)}))
     else:
         print_export(report)
+
+
+app.command()(triton)
