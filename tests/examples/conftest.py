@@ -94,6 +94,7 @@ def run_python(numpy_only: Path) -> Process:
     def run(*words: object) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-S", "-B", *map(str, words)],
+            cwd=numpy_only,
             env={"PYTHONPATH": str(numpy_only)},
             capture_output=True,
             text=True,

@@ -91,6 +91,32 @@ def test_pictures_of_several_sizes_in_one_batch_get_the_answers_that_they_get_al
     assert [one["class"] for one in found] == [class_names[label] for label in best]
 
 
+def test_a_box_ends_where_its_picture_ends(
+    command: Command,
+    onnx_file: Path,
+    pictures: list[Path],
+    pixels: list[NDArray[np.uint8]],
+    class_names: list[str],
+    right_answers: RightAnswers,
+) -> None:
+    expected = right_answers(pixels, box=[[5, 9, 200, 100]])["probabilities"]
+
+    found = printed(command(onnx_file, *pictures, "--json", "--box", "5,9,200,100"))
+
+    assert probabilities(found, class_names) == pytest.approx(expected, abs=CLOSE)
+    assert min(one.shape[1] for one in pixels) < 200 < max(one.shape[1] for one in pixels)
+
+
+@pytest.mark.parametrize("box", ["9,9,9,20", "5000,0,6000,9", "20,20,9,9"])
+def test_a_box_without_area_is_refused(
+    command: Command, onnx_file: Path, pictures: list[Path], box: str
+) -> None:
+    done = command(onnx_file, pictures[0], "--box", box)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "A box has no area inside its image of" in done.stderr
+
+
 def test_landmarks_are_named_and_in_pixels_of_the_picture(
     command: Command,
     onnx_file: Path,
@@ -137,9 +163,8 @@ def test_the_dials_are_those_of_the_file(
     balanced: bool,
 ) -> None:
     count = len(class_names)
-    prior = (
-        np.full(count, 1 / count) if balanced else np.arange(1, count + 1) / (count + 1) / count * 2
-    )
+    prior = (np.ones(count) if balanced else np.arange(count)) + 0.0
+    prior /= prior.sum()
     (tmp_path / "prior.json").write_text(json.dumps(dict(zip(class_names, prior, strict=True))))
     expected = right_answers(pixels, target_prior=prior, tau=tau)["probabilities"]
     unmoved = right_answers(pixels)["probabilities"]

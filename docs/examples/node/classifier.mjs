@@ -56,12 +56,12 @@ export class Classifier {
    * @returns {Promise<object[]>} For each image the outputs of the file by name, flat arrays:
    *   probabilities, logits, features and, of a file with landmarks, landmarks (x and y of each, in
    *   pixels of the image) and visibility.
+   * @throws {Error} A box has no area inside its image.
    */
   async classify(images, { boxes, targetPrior = this.about.prior.source, tau = 1 } = {}) {
-    const whole = images.map(({ width, height }) => [0, 0, width, height]);
     const answers = await this.session.run({
       image: padded(images),
-      box: floats((boxes ?? whole).flat(), [images.length, 4]),
+      box: floats(images.flatMap((image, i) => clipped(boxes?.[i], image)), [images.length, 4]),
       target_prior: floats(targetPrior, [this.classNames.length]),
       tau: floats([tau], []),
     });
@@ -100,6 +100,20 @@ export class Classifier {
 /** Return the place of the largest number. */
 export function best(numbers) {
   return numbers.indexOf(Math.max(...numbers));
+}
+
+/** Return a box as far as it is inside the image. */
+function clipped(box, { width, height }) {
+  const [left, top, right, bottom] = box ?? [0, 0, width, height];
+  const corner = [Math.max(0, left), Math.max(0, top)];
+  const end = [Math.min(width, right), Math.min(height, bottom)];
+  if (!(end[0] > corner[0] && end[1] > corner[1])) {
+    throw new Error(
+      `A box has no area inside its image of ${width} x ${height} pixels. Expected left, top, ` +
+        'right, bottom in pixels. Correct it, or give none.',
+    );
+  }
+  return [...corner, ...end];
 }
 
 /** Return images as one tensor, filled up with zeros; each image's box keeps the rest out. */

@@ -9,6 +9,7 @@ const USAGE = `node classify.mjs MODEL PICTURE... [options]
   --balanced      count all classes alike, whatever the training images were
   --prior FILE    or count them as frequent as this JSON says: {"class": 0.2, ...}
   --tau NUMBER    how far to follow either; 0 is not at all, 1 (the default) wholly
+  --box L,T,R,B   only that part of each picture: left, top, right, bottom in pixels
   --batch NUMBER  pictures at a time (default 8)
   --json          one JSON document a line, with all probabilities and the landmarks
   --self-test     classify the file's own examples instead, and compare`;
@@ -17,6 +18,7 @@ const OPTIONS = {
   balanced: { type: 'boolean' },
   prior: { type: 'string' },
   tau: { type: 'string', default: '1' },
+  box: { type: 'string' },
   batch: { type: 'string', default: '8' },
   json: { type: 'boolean' },
   'self-test': { type: 'boolean' },
@@ -28,23 +30,26 @@ async function main() {
   if (!model || (files.length === 0) !== Boolean(options['self-test'])) throw new Error(USAGE);
   const classifier = await Classifier.open(model);
   if (options['self-test']) return selfTest(classifier);
+  const size = number(options.batch, 'batch');
+  if (!Number.isInteger(size) || size < 1) throw new Error(USAGE);
+  const box = options.box?.split(',').map((text) => number(text, 'box'));
   const dials = {
     targetPrior: await targetPrior(classifier.classNames, options),
     tau: number(options.tau, 'tau'),
   };
-  const size = number(options.batch, 'batch');
-  if (!Number.isInteger(size) || size < 1) throw new Error(USAGE);
   const show = options.json ? asJson : asLine;
   for (let start = 0; start < files.length; start += size) {
-    const some = files.slice(start, start + size);
-    for (const [file, answer] of await classifyFiles(classifier, some, dials)) {
-      console.log(show(classifier, file, answer));
-    }
+    const read = await readPictures(files.slice(start, start + size));
+    if (read.length === 0) continue;
+    const boxes = box && read.map(() => box);
+    const pictures = read.map(([, picture]) => picture);
+    const answers = await classifier.classify(pictures, { boxes, ...dials });
+    answers.forEach((answer, row) => console.log(show(classifier, read[row][0], answer)));
   }
 }
 
-/** Return file and answer of each picture that can be read; name the others on standard error. */
-async function classifyFiles(classifier, files, dials) {
+/** Return file and picture of those that can be read; name the others on standard error. */
+async function readPictures(files) {
   const read = [];
   for (const file of files) {
     try {
@@ -54,9 +59,7 @@ async function classifyFiles(classifier, files, dials) {
       process.exitCode = 3;
     }
   }
-  if (read.length === 0) return [];
-  const answers = await classifier.classify(read.map(([, picture]) => picture), dials);
-  return answers.map((answer, row) => [read[row][0], answer]);
+  return read;
 }
 
 async function targetPrior(classNames, { balanced, prior }) {

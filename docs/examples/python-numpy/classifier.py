@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 FORMAT = 2  # of the metadata
 DIGEST_KEY = b"fdmo_sha256"
@@ -75,8 +75,8 @@ class Classifier:
         self,
         images: Images,
         *,
-        boxes: NDArray[np.float32] | None = None,
-        target_prior: NDArray[np.float32] | None = None,
+        boxes: ArrayLike | None = None,
+        target_prior: ArrayLike | None = None,
         tau: float = 1.0,
     ) -> Answers:
         """Return the outputs of the file by name, the images as one batch.
@@ -88,13 +88,15 @@ class Classifier:
             target_prior: How frequent each class is where you use the file; default as frequent as
                 the scores take it to be, which changes nothing. Shape ``(C,)``.
             tau: How far the scores follow ``target_prior``; 0 is not at all.
+
+        Raises:
+            ValueError: A box has no area inside its image.
         """
-        sizes = [[0, 0, image.shape[1], image.shape[0]] for image in images]
-        if boxes is None:
-            boxes = np.array(sizes, dtype=np.float32)
-        feed = {"image": padded(images), "box": boxes, "tau": np.array(tau, dtype=np.float32)}
-        if target_prior is not None:
-            feed["target_prior"] = target_prior
+        given = {"target_prior": target_prior, "tau": tau, "box": clipped(boxes, images)}
+        feed: dict[str, NDArray[Any]] = {"image": padded(images)}
+        for name, value in given.items():
+            if value is not None:
+                feed[name] = np.array(value, dtype=np.float32)
         names = [one.name for one in self._session.get_outputs()]
         return dict(zip(names, self._session.run(names, feed), strict=True))
 
@@ -110,6 +112,21 @@ class Classifier:
         found = self.classify(images)["probabilities"]
         flips = int((expected.argmax(axis=1) != found.argmax(axis=1)).sum())
         return SelfTest(len(images), flips, float(abs(expected - found).max()))
+
+
+def clipped(boxes: ArrayLike | None, images: Images) -> NDArray[np.float32]:
+    """Return the boxes as far as they are inside their images, shape ``(B, 4)``."""
+    ends = np.array([[image.shape[1], image.shape[0]] * 2 for image in images], dtype=np.float32)
+    if boxes is None:
+        boxes = ends * [0, 0, 1, 1]
+    inside: NDArray[np.float32] = np.clip(np.asarray(boxes, dtype=np.float32), 0, ends)
+    for box, (width, height, *_) in zip(inside, ends, strict=True):
+        if not (box[2:] > box[:2]).all():
+            raise ValueError(
+                f"A box has no area inside its image of {width:.0f} x {height:.0f} pixels. "
+                f"Expected left, top, right, bottom in pixels. Correct it, or give none."
+            )
+    return inside
 
 
 def padded(images: Images) -> NDArray[np.uint8]:

@@ -5,7 +5,6 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from classifier import TOLERANCE, Classifier
@@ -20,11 +19,10 @@ def main() -> int:
         classifier = Classifier(options.model)
         if options.self_test:
             return self_test(classifier)
-        prior = target_prior(classifier.class_names, options)
+        return classify_files(classifier, options)
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    return classify_files(classifier, options, {"target_prior": prior, "tau": options.tau})
 
 
 def parse() -> argparse.Namespace:
@@ -36,6 +34,7 @@ def parse() -> argparse.Namespace:
     prior.add_argument("--balanced", action="store_true", help="count all classes alike")
     prior.add_argument("--prior", type=Path, help='as frequent as this JSON says: {"class": 0.2}')
     parser.add_argument("--tau", type=float, default=1.0, help="how far to follow either")
+    parser.add_argument("--box", type=box, help="left,top,right,bottom: that part, in pixels")
     parser.add_argument("--batch", type=int, default=8, help="pictures at a time")
     parser.add_argument("--json", action="store_true", help="one JSON document a line")
     parser.add_argument("--self-test", action="store_true", help="run the file's own examples")
@@ -45,6 +44,12 @@ def parse() -> argparse.Namespace:
     if options.batch < 1 or not np.isfinite(options.tau):
         parser.error("--batch is at least 1, and --tau is finite")
     return options
+
+
+def box(text: str) -> list[float]:
+    """Return the four numbers of an option."""
+    left, top, right, bottom = map(float, text.split(","))
+    return [left, top, right, bottom]
 
 
 def self_test(classifier: Classifier) -> int:
@@ -75,17 +80,19 @@ def target_prior(class_names: list[str], options: argparse.Namespace) -> NDArray
     return numbers
 
 
-def classify_files(
-    classifier: Classifier, options: argparse.Namespace, dials: dict[str, Any]
-) -> int:
+def classify_files(classifier: Classifier, options: argparse.Namespace) -> int:
     """Print a line for each picture that can be read."""
+    prior = target_prior(classifier.class_names, options)
     show = as_json if options.json else as_line
     total = 0
     for start in range(0, len(options.pictures), options.batch):
         read = list(read_pictures(options.pictures[start : start + options.batch]))
         total += len(read)
         if read:
-            answers = classifier.classify([pixels for _, pixels in read], **dials)
+            boxes = None if options.box is None else [options.box] * len(read)
+            answers = classifier.classify(
+                [pixels for _, pixels in read], boxes=boxes, target_prior=prior, tau=options.tau
+            )
             for row, (path, _) in enumerate(read):
                 print(show(classifier, path, {name: value[row] for name, value in answers.items()}))
     return 0 if total == len(options.pictures) else 3
