@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from classifier import TOLERANCE, Classifier
+from classifier import Classifier
 from numpy.typing import NDArray
 from pictures import read_picture
 
@@ -58,7 +58,7 @@ def self_test(classifier: Classifier) -> int:
     print(
         f"{'passed' if result.passed else 'FAILED'}: {result.images} examples, {result.flips} with "
         f"another class, probabilities differ by at most {result.difference:.1e} "
-        f"(allowed {TOLERANCE})"
+        f"(allowed {result.allowed})"
     )
     return 0 if result.passed else 1
 
