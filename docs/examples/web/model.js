@@ -1,0 +1,128 @@
+// Opens an exported file and runs it with onnxruntime-web; nothing of the page is in here.
+
+import * as ort from "./node_modules/onnxruntime-web/dist/ort.wasm.min.mjs";
+import { findMetadata, text } from "./protobuf.js";
+import { isIntact } from "./seal.js";
+
+const FORMAT = 2;
+const MOST_THREADS = 4;
+const AGAIN = "Export the run again, or fetch the file again.";
+
+// Several threads share memory, which a browser allows to pages that its server isolates.
+export const numThreads = self.crossOriginIsolated
+  ? Math.min(MOST_THREADS, navigator.hardwareConcurrency)
+  : 1;
+ort.env.wasm.numThreads = numThreads;
+ort.env.wasm.proxy = true; // a worker runs the network, so that the page answers meanwhile
+
+/** An exported file, ready to run. */
+export class Model {
+  #session;
+
+  constructor(session, { name, size, metadata, golden }) {
+    this.#session = session;
+    /** What messages call it. */
+    this.name = name;
+    /** Bytes. */
+    this.size = size;
+    /** What the file says of itself; docs/onnx.md lists the entries. */
+    this.metadata = metadata;
+    /** Examples with the answers that the file must give. */
+    this.golden = golden;
+  }
+
+  /**
+   * Open a file after checking that it is one of ours, whole and unchanged.
+   *
+   * @param {Uint8Array} bytes
+   * @param {string} name What messages call it.
+   */
+  static async open(bytes, name) {
+    const entries = await checked(bytes, name);
+    const metadata = JSON.parse(text(bytes, entries.get("fdmo")));
+    requireWholeImages(metadata, name);
+    const golden = JSON.parse(text(bytes, entries.get("fdmo_golden")));
+    const options = { executionProviders: ["wasm"], logSeverityLevel: 3 };
+    try {
+      const session = await ort.InferenceSession.create(bytes, options);
+      return new Model(session, { name, size: bytes.length, metadata, golden });
+    } catch (error) {
+      throw new Error(
+        `${name} cannot be loaded: ${error.message}. Expected a file that this onnxruntime-web ` +
+          `can run in the memory of a tab. Try an fp32 file of a smaller network.`,
+      );
+    }
+  }
+
+  /**
+   * Classify a picture.
+   *
+   * @param {{pixels: Uint8Array, width: number, height: number}} picture RGB, row by row.
+   * @returns {Promise<Record<string, number[]>>} The outputs by name, without the batch; landmarks
+   *   as x, y, x, y and so on, in pixels of the picture.
+   */
+  async answer({ pixels, width, height }) {
+    const image = new ort.Tensor("uint8", pixels, [1, height, width, 3]);
+    const outputs = await this.#session.run({ image });
+    return Object.fromEntries(
+      Object.entries(outputs).map(([name, tensor]) => [name, Array.from(tensor.data)]),
+    );
+  }
+
+  /** Free its memory. */
+  async close() {
+    await this.#session.release();
+  }
+}
+
+async function checked(bytes, name) {
+  let entries;
+  try {
+    entries = findMetadata(bytes);
+  } catch (error) {
+    throw new Error(
+      `${name} is no whole ONNX file: ${error.message}. Expected a file that 'fdmo export onnx' ` +
+        `wrote. Choose such a file, or fetch it again.`,
+    );
+  }
+  if (!entries.has("fdmo")) {
+    throw new Error(
+      `${name} is an ONNX file, but fdmo did not write it. Expected a file that says what its ` +
+        `classes are. Write one with 'fdmo export onnx RUN'.`,
+    );
+  }
+  if (!entries.has("fdmo_sha256") || !entries.has("fdmo_golden")) {
+    throw new Error(`${name} has no digest or no examples. Expected both in its metadata. ${AGAIN}`);
+  }
+  if (!self.isSecureContext) {
+    throw new Error(
+      `${name} cannot be checked: the browser computes digests only for pages from https or from ` +
+        `this machine. Expected an address that begins with https:// or http://localhost. Open ` +
+        `the page there.`,
+    );
+  }
+  if (!(await isIntact(bytes, entries.get("fdmo_sha256")))) {
+    throw new Error(
+      `${name} was changed or damaged after its export: its digest is not that of its content. ` +
+        `Expected the file as 'fdmo export onnx' wrote it. ${AGAIN}`,
+    );
+  }
+  return entries;
+}
+
+function requireWholeImages(metadata, name) {
+  if (metadata.format !== FORMAT) {
+    throw new Error(
+      `${name} has metadata of format ${metadata.format}. Expected ${FORMAT}. Use a file that ` +
+        `this version of 'fdmo export onnx' wrote.`,
+    );
+  }
+  if (metadata.preprocessing?.in_graph === true) return;
+  const takes = metadata.preprocessing?.feature_dim
+    ? `features, ${metadata.preprocessing.feature_dim} numbers for each picture`
+    : "images that were made square and small before";
+  throw new Error(
+    `${name} takes ${takes}. Expected a file that takes pictures as they are. Export a run that ` +
+      `was trained on images, without --no-preprocessing.`,
+  );
+}

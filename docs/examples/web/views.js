@@ -1,0 +1,114 @@
+// Draws answers into the page: bars, landmarks, facts and the self-test's table.
+
+const SVG = "http://www.w3.org/2000/svg";
+const SHOWN_CLASSES = 5;
+const SEEN = 0.5; // visibility from which a landmark is drawn
+
+/** Return an element with content and attributes. */
+function element(tag, content = [], attributes = {}) {
+  const made = document.createElement(tag);
+  made.append(...[content].flat());
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
+}
+
+/**
+ * Show the likeliest classes with bars.
+ *
+ * @param {HTMLElement} list
+ * @param {string[]} names
+ * @param {number[]} probabilities
+ */
+export function showClasses(list, names, probabilities) {
+  const order = probabilities.map((_, k) => k).sort((a, b) => probabilities[b] - probabilities[a]);
+  const rows = order.slice(0, SHOWN_CLASSES).map((k) => {
+    const bar = element("span", [], { class: "bar", "aria-hidden": "true" });
+    bar.style.setProperty("--share", probabilities[k]);
+    const percent = element("span", `${(100 * probabilities[k]).toFixed(1)} %`, { class: "figure" });
+    const row = element("li", [element("span", names[k]), percent, bar]);
+    row.dataset.probability = probabilities[k];
+    return row;
+  });
+  list.replaceChildren(...rows);
+}
+
+/**
+ * Draw the landmarks that can be seen over the picture, and list all.
+ *
+ * @param {{drawing: SVGElement, list: HTMLElement}} where
+ * @param {string[]} names
+ * @param {{landmarks?: number[], visibility?: number[]}} answer
+ * @param {{width: number, height: number}} picture
+ */
+export function showLandmarks({ drawing, list }, names, answer, { width, height }) {
+  drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  const points = names.map((name, k) => ({
+    name: `${k + 1}. ${name}`,
+    x: answer.landmarks[2 * k] + 0.5, // whole numbers are the middles of pixels
+    y: answer.landmarks[2 * k + 1] + 0.5,
+    visibility: answer.visibility[k],
+  }));
+  const radius = Math.max(width, height) / 50;
+  drawing.replaceChildren(
+    ...points.filter((one) => one.visibility >= SEEN).map((one) => mark(one, radius)),
+  );
+  list.replaceChildren(
+    ...points.map(({ name, visibility }) => {
+      const seen = `${visibility >= SEEN ? "seen" : "hidden"}, ${(100 * visibility).toFixed(0)} %`;
+      const text = element("span", name.replace(/^\d+\. /, ""));
+      return element("li", [text, element("span", seen, { class: "figure" })]);
+    }),
+  );
+}
+
+function mark({ name, x, y }, radius) {
+  const circle = document.createElementNS(SVG, "circle");
+  const title = document.createElementNS(SVG, "title");
+  const number = document.createElementNS(SVG, "text");
+  title.textContent = name;
+  number.textContent = name.split(".")[0];
+  for (const [key, value] of Object.entries({ cx: x, cy: y, r: radius })) circle.setAttribute(key, value);
+  for (const [key, value] of Object.entries({ x, y, "font-size": 1.3 * radius })) number.setAttribute(key, value);
+  const group = document.createElementNS(SVG, "g");
+  group.append(title, circle, number);
+  return group;
+}
+
+/**
+ * Show what a file says of itself.
+ *
+ * @param {HTMLElement} list
+ * @param {Record<string, string>} facts
+ */
+export function showFacts(list, facts) {
+  const rows = Object.entries(facts).map(([name, fact]) => [element("dt", name), element("dd", fact)]);
+  list.replaceChildren(...rows.flat());
+}
+
+/**
+ * Return a row of the self-test's table.
+ *
+ * @param {string[]} names Of classes.
+ * @param {object} result Of golden.js.
+ */
+export function exampleRow(names, { picture, expected, found, difference, distance, passed }) {
+  const classes = expected === found ? names[found] : `${names[found]}, not ${names[expected]}`;
+  return element("tr", [
+    element("td", thumbnail(picture)),
+    element("td", classes),
+    element("td", difference.toFixed(5)),
+    element("td", `${distance.toFixed(2)} px`),
+    element("td", passed ? "as trained" : "differs", { class: passed ? "good" : "bad" }),
+  ]);
+}
+
+function thumbnail({ pixels, width, height }) {
+  const canvas = element("canvas", [], { width, height, "aria-hidden": "true" });
+  const image = new ImageData(width, height);
+  for (let from = 0, to = 0; from < pixels.length; from += 3, to += 4) {
+    image.data.set(pixels.subarray(from, from + 3), to);
+    image.data[to + 3] = 255;
+  }
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas;
+}
