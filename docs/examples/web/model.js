@@ -34,18 +34,19 @@ export class Model {
   /**
    * Open a file after checking that it is one of ours, whole and unchanged.
    *
-   * @param {Uint8Array} bytes
+   * @param {Uint8Array} bytes They move into the worker and are empty afterwards.
    * @param {string} name What messages call it.
    */
   static async open(bytes, name) {
-    const entries = await checked(bytes, name);
+    const entries = findEntries(bytes, name);
+    await requireIntact(bytes, entries.get("fdmo_sha256"), name);
     const metadata = JSON.parse(text(bytes, entries.get("fdmo")));
     requireWholeImages(metadata, name);
     const golden = JSON.parse(text(bytes, entries.get("fdmo_golden")));
+    const about = { name, size: bytes.length, metadata, golden };
     const options = { executionProviders: ["wasm"], logSeverityLevel: 3 };
     try {
-      const session = await ort.InferenceSession.create(bytes, options);
-      return new Model(session, { name, size: bytes.length, metadata, golden });
+      return new Model(await ort.InferenceSession.create(bytes, options), about);
     } catch (error) {
       throw new Error(
         `${name} cannot be loaded: ${error.message}. Expected a file that this onnxruntime-web ` +
@@ -62,11 +63,18 @@ export class Model {
    *   as x, y, x, y and so on, in pixels of the picture.
    */
   async answer({ pixels, width, height }) {
-    const image = new ort.Tensor("uint8", pixels, [1, height, width, 3]);
-    const outputs = await this.#session.run({ image });
-    return Object.fromEntries(
-      Object.entries(outputs).map(([name, tensor]) => [name, Array.from(tensor.data)]),
-    );
+    const sent = pixels.slice(); // what is sent to the worker is gone here
+    const image = new ort.Tensor("uint8", sent, [1, height, width, 3]);
+    try {
+      const outputs = Object.entries(await this.#session.run({ image }));
+      return Object.fromEntries(outputs.map(([name, { data }]) => [name, Array.from(data)]));
+    } catch (error) {
+      throw new Error(
+        `${this.name} could not classify a picture of ${width} x ${height} pixels: ` +
+          `${error.message}. Expected that it fits into the memory of a tab. Try a smaller ` +
+          `picture, or load the page again.`,
+      );
+    }
   }
 
   /** Free its memory. */
@@ -75,16 +83,8 @@ export class Model {
   }
 }
 
-async function checked(bytes, name) {
-  let entries;
-  try {
-    entries = findMetadata(bytes);
-  } catch (error) {
-    throw new Error(
-      `${name} is no whole ONNX file: ${error.message}. Expected a file that 'fdmo export onnx' ` +
-        `wrote. Choose such a file, or fetch it again.`,
-    );
-  }
+function findEntries(bytes, name) {
+  const entries = walked(bytes, name);
   if (!entries.has("fdmo")) {
     throw new Error(
       `${name} is an ONNX file, but fdmo did not write it. Expected a file that says what its ` +
@@ -92,8 +92,23 @@ async function checked(bytes, name) {
     );
   }
   if (!entries.has("fdmo_sha256") || !entries.has("fdmo_golden")) {
-    throw new Error(`${name} has no digest or no examples. Expected both in its metadata. ${AGAIN}`);
+    throw new Error(`${name} has no digest or no examples. Expected both inside it. ${AGAIN}`);
   }
+  return entries;
+}
+
+function walked(bytes, name) {
+  try {
+    return findMetadata(bytes);
+  } catch (error) {
+    throw new Error(
+      `${name} is no whole ONNX file: ${error.message}. Expected a file that 'fdmo export onnx' ` +
+        `wrote. Choose such a file, or fetch it again.`,
+    );
+  }
+}
+
+async function requireIntact(bytes, place, name) {
   if (!self.isSecureContext) {
     throw new Error(
       `${name} cannot be checked: the browser computes digests only for pages from https or from ` +
@@ -101,13 +116,12 @@ async function checked(bytes, name) {
         `the page there.`,
     );
   }
-  if (!(await isIntact(bytes, entries.get("fdmo_sha256")))) {
+  if (!(await isIntact(bytes, place))) {
     throw new Error(
       `${name} was changed or damaged after its export: its digest is not that of its content. ` +
         `Expected the file as 'fdmo export onnx' wrote it. ${AGAIN}`,
     );
   }
-  return entries;
 }
 
 function requireWholeImages(metadata, name) {

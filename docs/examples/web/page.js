@@ -56,17 +56,25 @@ async function openModel(read, name) {
 }
 
 async function openPicture(file) {
-  answer = null;
   picture = await drawPicture(file, byId("pixels"));
   picture.name = file.name;
+  clearAnswer();
   byId("picture").hidden = false;
+  byId("picture").style.setProperty("--ratio", picture.width / picture.height);
   if (!model) {
     throw new Error("No file is open. Expected an exported file. Open one under 'The file'.");
   }
   await classify();
 }
 
+function clearAnswer() {
+  for (const id of ["classes", "points", "landmarks"]) byId(id).replaceChildren();
+  byId("landmarks-part").hidden = byId("caption").hidden = byId("dials").disabled = true;
+  byId("no-answer").hidden = false;
+}
+
 async function classify() {
+  clearAnswer();
   const start = performance.now();
   answer = await model.answer(picture);
   const took = Math.round(performance.now() - start);
@@ -74,8 +82,10 @@ async function classify() {
   byId("caption").textContent = `${name}, ${width} × ${height} pixels, ${took} ms`;
   byId("caption").hidden = false;
   const names = model.metadata.landmark_names;
-  byId("landmarks-part").hidden = names.length === 0;
-  showLandmarks({ drawing: byId("points"), list: byId("landmarks") }, names, answer, picture);
+  if (names.length > 0) {
+    byId("landmarks-part").hidden = false;
+    showLandmarks({ drawing: byId("points"), list: byId("landmarks") }, names, answer, picture);
+  }
   byId("dials").disabled = false;
   byId("no-answer").hidden = true;
   followDials();

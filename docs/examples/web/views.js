@@ -4,9 +4,10 @@ const SVG = "http://www.w3.org/2000/svg";
 const SHOWN_CLASSES = 5;
 const SEEN = 0.5; // visibility from which a landmark is drawn
 
-/** Return an element with content and attributes. */
-function element(tag, content = [], attributes = {}) {
-  const made = document.createElement(tag);
+const element = (...description) => node(document.createElement(description[0]), description);
+const shape = (...description) => node(document.createElementNS(SVG, description[0]), description);
+
+function node(made, [, content = [], attributes = {}]) {
   made.append(...[content].flat());
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
   return made;
@@ -43,35 +44,30 @@ export function showClasses(list, names, probabilities) {
 export function showLandmarks({ drawing, list }, names, answer, { width, height }) {
   drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const points = names.map((name, k) => ({
-    name: `${k + 1}. ${name}`,
+    name,
+    number: k + 1,
     x: answer.landmarks[2 * k] + 0.5, // whole numbers are the middles of pixels
     y: answer.landmarks[2 * k + 1] + 0.5,
     visibility: answer.visibility[k],
   }));
-  const radius = Math.max(width, height) / 50;
+  const radius = Math.max(width, height) / 40;
   drawing.replaceChildren(
     ...points.filter((one) => one.visibility >= SEEN).map((one) => mark(one, radius)),
   );
   list.replaceChildren(
     ...points.map(({ name, visibility }) => {
       const seen = `${visibility >= SEEN ? "seen" : "hidden"}, ${(100 * visibility).toFixed(0)} %`;
-      const text = element("span", name.replace(/^\d+\. /, ""));
-      return element("li", [text, element("span", seen, { class: "figure" })]);
+      return element("li", [element("span", name), element("span", seen, { class: "figure" })]);
     }),
   );
 }
 
-function mark({ name, x, y }, radius) {
-  const circle = document.createElementNS(SVG, "circle");
-  const title = document.createElementNS(SVG, "title");
-  const number = document.createElementNS(SVG, "text");
-  title.textContent = name;
-  number.textContent = name.split(".")[0];
-  for (const [key, value] of Object.entries({ cx: x, cy: y, r: radius })) circle.setAttribute(key, value);
-  for (const [key, value] of Object.entries({ x, y, "font-size": 1.3 * radius })) number.setAttribute(key, value);
-  const group = document.createElementNS(SVG, "g");
-  group.append(title, circle, number);
-  return group;
+function mark({ name, number, x, y }, radius) {
+  return shape("g", [
+    shape("title", name),
+    shape("circle", [], { cx: x, cy: y, r: radius }),
+    shape("text", `${number}`, { x, y, "font-size": 1.3 * radius }),
+  ]);
 }
 
 /**
@@ -81,8 +77,8 @@ function mark({ name, x, y }, radius) {
  * @param {Record<string, string>} facts
  */
 export function showFacts(list, facts) {
-  const rows = Object.entries(facts).map(([name, fact]) => [element("dt", name), element("dd", fact)]);
-  list.replaceChildren(...rows.flat());
+  const rows = Object.entries(facts);
+  list.replaceChildren(...rows.flatMap(([name, fact]) => [element("dt", name), element("dd", fact)]));
 }
 
 /**
@@ -98,7 +94,7 @@ export function exampleRow(names, { picture, expected, found, difference, distan
     element("td", classes),
     element("td", difference.toFixed(5)),
     element("td", `${distance.toFixed(2)} px`),
-    element("td", passed ? "as trained" : "differs", { class: passed ? "good" : "bad" }),
+    element("td", passed ? "same" : "differs", { class: passed ? "good" : "bad" }),
   ]);
 }
 
