@@ -131,6 +131,12 @@ function requireWholeImages(metadata, name) {
         `this version of 'fdmo export onnx' wrote.`,
     );
   }
+  if (metadata.external_data) {
+    throw new Error(
+      `${name} keeps its weights in a second file. Expected one file, below 2 GB. Export a run with ` +
+        `smaller extractors.`,
+    );
+  }
   if (metadata.preprocessing?.in_graph === true) return;
   const takes = metadata.preprocessing?.feature_dim
     ? `features, ${metadata.preprocessing.feature_dim} numbers for each picture`

@@ -1,7 +1,7 @@
 // Makes the page work: files in, answers out, errors said where a person looks.
 
 import { priors, probabilities } from "./dials.js";
-import { selfTest, TOLERANCE } from "./golden.js";
+import { judge, selfTest } from "./golden.js";
 import { Model, numThreads } from "./model.js";
 import { drawPicture } from "./picture.js";
 import { exampleRow, showClasses, showFacts, showLandmarks } from "./views.js";
@@ -18,13 +18,8 @@ function inTurn(doing, work) {
   turn = turn.then(async () => {
     byId("status").textContent = doing;
     byId("error").hidden = true;
-    try {
-      await work();
-    } catch (error) {
-      showError(error);
-    } finally {
-      byId("status").textContent = "";
-    }
+    await work().catch(showError);
+    byId("status").textContent = "";
   });
 }
 
@@ -37,13 +32,19 @@ async function openModel(read, name) {
   const opened = await Model.open(new Uint8Array(await read()), name);
   await model?.close();
   model = opened;
+  showModel();
+  if (picture) await classify();
+}
+
+function showModel() {
   const { class_names: classes, landmark_names: landmarks, fdmo, license } = model.metadata;
   showFacts(byId("facts"), {
-    File: `${name}, ${(model.size / 1e6).toFixed(1)} MB`,
+    File: `${model.name}, ${(model.size / 1e6).toFixed(1)} MB`,
     Digest: "unchanged since its export",
     Classes: `${classes.length}`,
     Landmarks: landmarks.length ? `${landmarks.length}` : "none",
     "Written by": `fdmo ${fdmo}`,
+    Precision: model.metadata.precision.name,
     Licence: license || "not said",
     Threads: `${numThreads}`,
   });
@@ -52,7 +53,6 @@ async function openModel(read, name) {
   byId("examples").replaceChildren();
   byId("examples").closest(".scroll").hidden = true;
   byId("self-test").disabled = false;
-  if (picture) await classify();
 }
 
 async function openPicture(file) {
@@ -102,6 +102,7 @@ function followDials() {
 }
 
 async function testModel() {
+  byId("verdict").textContent = "";
   byId("examples").replaceChildren();
   byId("examples").closest(".scroll").hidden = false;
   const results = [];
@@ -109,13 +110,8 @@ async function testModel() {
     results.push(result);
     byId("examples").append(exampleRow(model.metadata.class_names, result));
   }
-  const right = results.filter((one) => one.passed).length;
-  const passed = results.length > 0 && right === results.length;
-  const worst = Math.max(0, ...results.map((one) => one.difference));
-  byId("verdict").textContent =
-    `${passed ? "Passed" : "Failed"}: ${right} of ${results.length} examples are answered as the ` +
-    `trained network did; the largest difference of a probability is ${worst.toFixed(5)}, at most ` +
-    `${TOLERANCE} is allowed.`;
+  const { passed, text } = judge(results, model);
+  byId("verdict").textContent = text;
   byId("verdict").className = passed ? "good" : "bad";
 }
 

@@ -87,13 +87,13 @@ export function showFacts(list, facts) {
  * @param {string[]} names Of classes.
  * @param {object} result Of golden.js.
  */
-export function exampleRow(names, { picture, expected, found, difference, distance, passed }) {
+export function exampleRow(names, { picture, expected, found, difference, moved, landmarks, passed }) {
   const classes = expected === found ? names[found] : `${names[found]}, not ${names[expected]}`;
   return element("tr", [
     element("td", thumbnail(picture)),
     element("td", classes),
     element("td", difference.toFixed(5)),
-    element("td", `${distance.toFixed(2)} px`),
+    element("td", landmarks ? `${moved} of ${landmarks}` : "none"),
     element("td", passed ? "same" : "differs", { class: passed ? "good" : "bad" }),
   ]);
 }
