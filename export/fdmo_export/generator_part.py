@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
 from torch import Tensor
 
@@ -22,14 +23,13 @@ from fdmo_export.contract import MAX_FILE_BYTES
 from fdmo_export.dictionary_file import write_dictionary
 from fdmo_export.generator_graph import DeployedGenerator, takes_any_width, trace_generator
 from fdmo_export.generator_parity import (
+    BATCH_SIZES,
     GeneratorComparison,
     compare_generators,
     make_example,
     require_same_features,
 )
 from fdmo_export.seal import sealed_bytes
-from fdmo_export.verify import BATCH_SIZES
-from fdmo_export.write import add_entry
 
 GENERATOR_KEY = "fdmo_generator"
 """Key of the file's metadata that holds a JSON document."""
@@ -56,7 +56,7 @@ class GeneratorExport:
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain data, as ``generator-parity.json`` holds it."""
         return {
-            "file": self.generator.name,
+            "generator": self.generator.name,
             "dictionary": self.dictionary.name,
             "parity": [one.as_dict() for one in self.parity],
         }
@@ -126,7 +126,8 @@ def _write_generator(
     if any_width:
         sizes.append((BATCH_SIZES[-1], generator.samples_per_class + 1))
     described = _describe(phase1, phase2, chances) | {"any_number_of_samples": any_width}
-    add_entry(model, GENERATOR_KEY, json.dumps(described, ensure_ascii=False))
+    text = json.dumps(described, ensure_ascii=False)
+    onnx.helper.set_model_props(model, {GENERATOR_KEY: text})
     examples = [
         make_example(generator, phase2.dictionary, chances, batch_size=size, samples=samples)
         for size, samples in sizes
