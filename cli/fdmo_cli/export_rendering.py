@@ -57,10 +57,8 @@ def print_export(report: "Export") -> None:
 
 def print_verification(found: "Verification") -> None:
     """Print each golden example on each provider."""
-    table = Table(
-        title=Text(f"{found.path}: digest and structure are right; golden examples"),
-        title_justify="left",
-    )
+    typer.echo(f"{found.path}: digest and structure are right; golden examples:")
+    table = Table()
     for heading in ("example", "class", *(one.provider for one in found.providers)):
         table.add_column(heading)
     for row, first in enumerate(found.providers[0].answers):

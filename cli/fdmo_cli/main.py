@@ -8,11 +8,13 @@ import sys
 import typer
 
 from fdmo_cli import (
+    bench,
     compare,
     config,
     data,
     diagnose,
     dictionary,
+    doctor,
     evaluate,
     export,
     features,
@@ -42,6 +44,8 @@ app.add_typer(dictionary.app, name="dictionary", help="Show what artificial feat
 app.command("compare")(compare.compare)
 app.command("reproduce")(reproduce.reproduce)
 app.command("plugins")(plugins.plugins)
+app.command("doctor")(doctor.doctor)
+app.add_typer(bench.app, name="bench", help="Measure how fast exported files answer.")
 app.add_typer(config.app, name="config", help="Show configurations and their JSON schema.")
 
 

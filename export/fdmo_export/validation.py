@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fdmo_core.batches import scale_pixels
+from fdmo_core.errors import ExportError
 from fdmo_core.preprocessing import prepare
 from fdmo_core.randomness import rng_for
 from fdmo_core.run_folder import TrainedRun
@@ -44,6 +45,9 @@ def score(trained: TrainedRun, split: Split, max_images: int) -> Scored:
         trained: Its network is on the CPU.
         split: Of the run's data, in its class order.
         max_images: How many at most, over all classes.
+
+    Raises:
+        ExportError: A score is not a number.
     """
     rows = balanced_rows(split.labels, max_images, seed=trained.run.core.seed)
     parts = []
@@ -52,6 +56,13 @@ def score(trained: TrainedRun, split: Split, max_images: int) -> Scored:
         if samples:
             parts.append(_logits(trained, torch.stack(samples)))
     logits = torch.cat(parts) if parts else torch.empty(0, len(trained.class_names))
+    broken = int((~logits.isfinite()).any(dim=1).sum())
+    if broken:
+        raise ExportError(
+            f"The network answers {broken} of {len(rows)} samples with scores that are not finite. "
+            f"Expected numbers. Look in log.jsonl where the losses of {trained.folder} left them, "
+            f"and train again."
+        )
     return Scored(split, rows, logits, torch.from_numpy(split.labels[rows]))
 
 

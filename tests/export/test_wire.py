@@ -42,15 +42,17 @@ def test_an_entry_that_is_there_twice_is_the_last_one_as_for_protobuf() -> None:
     assert content[metadata_places(content)[KEY]] == b"new"
 
 
+def can_be_read(content: bytes) -> bool:
+    try:
+        metadata_places(content)
+    except ValueError:
+        return False
+    return True
+
+
 def test_a_file_that_ends_within_a_field_is_an_error_and_one_that_ends_between_is_not() -> None:
     content = model_with({KEY: "value"}).SerializeToString()
-    whole = []
-    for length in range(1, len(content)):
-        try:
-            metadata_places(content[:length])
-            whole.append(length)
-        except ValueError as error:
-            assert str(error).startswith("byte ")
+    whole = [length for length in range(1, len(content)) if can_be_read(content[:length])]
 
     assert len(whole) < 6  # after ir_version, graph, opset and the like
     assert all(not metadata_places(content[:length]) for length in whole)
