@@ -73,7 +73,7 @@ def predict(
     )
     classifier.predict([], target_prior=prior, tau=tau)  # refuses the file or a dial at once
     for one in classifier.passed_over if provider != "auto" else ():
-        typer.echo(f"The {classifier.provider} is used; {one}", err=True)
+        typer.echo(f"Provider '{classifier.provider}' is used; {one}", err=True)
     lines = _lines(classifier, form, top, prior, tau)
     settings = PredictionSettings(batch, available_threads(), max_pixels, prior, tau)
     kept = NOTHING if out is None else read_kept(out, lines)
