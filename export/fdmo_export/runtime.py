@@ -219,10 +219,16 @@ class OnnxClassifier:
             ShapeError: They have another shape or type.
             DataError: A box holds nothing of its image.
             ConfigError: A dial is out of range.
+            ExportError: The file takes no boxes.
         """
         require_input(inputs, self._described)
         feed = {self._described.input_name: inputs, **self._dials(target_prior, tau)}
         if boxes is not None:
+            if not self.takes_whole_images:
+                raise ExportError(
+                    f"The file takes '{self._described.input_name}', which are cropped already, "
+                    f"and no boxes. Expected none. Leave them out."
+                )
             feed[INPUT_BOX] = require_boxes(boxes, inputs)
         return self._compute(list(self.output_names), feed)
 

@@ -43,7 +43,7 @@ def fresh() -> Fresh:
     """A function that runs ``fdmo`` in a fresh process, with bytes in and out."""
 
     def run(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        command = [sys.executable, "-c", FRESH, *map(os.fsencode, map(str, arguments))]
+        command = [sys.executable, "-c", FRESH, *map(str, arguments)]
         return subprocess.run(command, input=stdin, capture_output=True, check=False)
 
     return run
@@ -231,9 +231,10 @@ def test_a_folder_without_images_is_an_error(
 ) -> None:
     (tmp_path / "empty").mkdir()
 
-    result = fdmo("predict", onnx_file, tmp_path / "empty")
+    result = fdmo("predict", onnx_file, tmp_path / "empty", "--csv", "--out", tmp_path / "answers")
 
     assert result.returncode == 1
+    assert not (tmp_path / "answers").exists()
     assert result.stderr == (
         f"Error: There is no image in {tmp_path}/empty. Expected image files, or folders of them. "
         f"Correct the paths.\n"
@@ -263,7 +264,7 @@ def test_a_reader_that_leaves_gets_no_complaint(
     onnx_file: Path, make_images: Callable[..., Path]
 ) -> None:
     folder = make_images(green=40)
-    command = [sys.executable, "-c", FRESH, "predict", onnx_file, folder, "--batch", "1"]
+    command = [sys.executable, "-c", FRESH, "predict", str(onnx_file), str(folder), "--batch", "1"]
 
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None

@@ -102,7 +102,9 @@ def test_what_is_no_number_is_an_error() -> None:
 def test_tau_is_a_number() -> None:
     found = read_tau(0.5)
 
-    assert (found.shape, found.dtype, float(found)) == ((), np.float32, 0.5)
+    assert found.dtype == np.float32
+    assert found.shape == ()
+    assert float(found) == 0.5
 
 
 @pytest.mark.parametrize("tau", [float("nan"), float("inf"), "1", [1.0], None])

@@ -17,7 +17,14 @@ FOREIGN = "libfdmo_of_nobody.so.7"
 def build(folder: Path, name: str, *needs: Path) -> Path:
     """Return a shared library that needs others, or skip the test."""
     path = folder / name
-    command = ["cc", "-shared", "-o", path, f"-Wl,--no-as-needed,-soname,{name}", *needs]
+    command = [
+        "cc",
+        "-shared",
+        "-o",
+        str(path),
+        f"-Wl,--no-as-needed,-soname,{name}",
+        *map(str, needs),
+    ]
     try:
         subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):

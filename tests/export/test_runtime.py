@@ -130,7 +130,7 @@ def test_images_of_any_sizes_and_kinds_are_answered_in_their_order(
 ) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(encoded(pictures[2]))
-    mixed = [pictures[0], encoded(pictures[1]), path, pictures[3], pictures[4]]
+    mixed: list[Any] = [pictures[0], encoded(pictures[1]), path, pictures[3], pictures[4]]
 
     together = classifier.predict(mixed)
 
@@ -218,6 +218,14 @@ def test_without_tau_the_target_prior_moves_nothing(
 
     plain = classifier.predict(pictures[0])
     np.testing.assert_allclose(probabilities(found), probabilities(plain), rtol=1e-5)
+
+
+def test_a_view_is_answered_as_its_copy(classifier: OnnxClassifier, pictures: list[Pixels]) -> None:
+    view = pictures[1][::-1, :, ::-1]
+
+    found, expected = classifier.predict([view]), classifier.predict([view.copy()])
+
+    np.testing.assert_array_equal(probabilities(found), probabilities(expected))
 
 
 def test_no_image_is_no_answer(classifier: OnnxClassifier) -> None:
@@ -372,6 +380,8 @@ def test_a_file_for_letterboxed_images_says_so(plain: OnnxClassifier) -> None:
         "The file takes 'images', not whole images. Expected a file with preprocessing. Call run() "
         "with what it takes, or export a run on images without --no-preprocessing."
     )
+    with pytest.raises(ExportError, match=r"^The file takes 'images', which are cropped already"):
+        plain.run(np.zeros((2, 3, 24, 24), dtype=np.uint8), boxes=np.ones((2, 4), np.float32))
     with pytest.raises(ShapeError) as wrong:
         plain.run(np.zeros((2, 3, 24, 25), dtype=np.uint8))
     assert str(wrong.value) == (

@@ -93,7 +93,7 @@ def test_a_file_of_something_else_is_an_error(
 @pytest.mark.parametrize("format", MACHINE)
 def test_answers_of_another_model_or_form_are_an_error(tmp_path: Path, format: Format) -> None:
     written(tmp_path / "out", lines(format))
-    other = "csv" if format == "json" else "json"
+    other: Format = "csv" if format == "json" else "json"
 
     with pytest.raises(ConfigError, match="an answer of model f00d, not beef"):
         read_kept(tmp_path / "out", lines(format, model="beef"))
