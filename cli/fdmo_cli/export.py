@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -28,6 +28,10 @@ def onnx(
         bool,
         typer.Option(help="Whether the file takes whole images, or letterboxed ones."),
     ] = True,
+    precision: Annotated[
+        Literal["fp32", "fp16", "int8"],
+        typer.Option(help="Of weights and sums; a lower one must answer nearly as well."),
+    ] = "fp32",
     as_json: JsonOption = False,
 ) -> None:
     """Write a run as one ONNX file, and prove that it answers as the run does."""
@@ -46,7 +50,7 @@ def onnx(
     path = out or run / "export" / "model.onnx"
     splits = open_data(source)
     require_input(splits, trained.feature_dim)
-    options = ExportOptions(preprocessing=preprocessing)
+    options = ExportOptions(preprocessing=preprocessing, precision=precision)
     report = export_run(trained, align_classes(splits, trained.class_names), path, options)
     if as_json:
         typer.echo(json.dumps(report.as_dict()))
@@ -57,5 +61,7 @@ def onnx(
             f"Batch of {one.batch_size:>2} {report.parity.split} samples: {one.label_flips} classes flip; "
             f"largest difference: {differences}"
         )
+    for line in report.precision.lines():
+        typer.echo(line)
     typer.echo(f"Wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
     typer.echo(f"Next: fdmo evaluate {path}")

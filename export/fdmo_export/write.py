@@ -24,6 +24,7 @@ from fdmo_export.contract import (
     METADATA_KEY,
     WHOLE_IMAGE,
 )
+from fdmo_export.gate import GateLimits
 from fdmo_export.golden import NUM_GOLDEN
 from fdmo_export.golden_making import make_golden
 from fdmo_export.graph import DeployedClassifier
@@ -44,12 +45,14 @@ class ExportOptions:
         precision: Of weights and sums.
         max_images: Validation images that prior, thresholds and gate are measured on.
         license: What the metadata say of the terms of use; "" for nothing.
+        limits: How much a lower precision may cost.
     """
 
     preprocessing: bool = True
     precision: Precision = FP32
     max_images: int = 1000
     license: str = ""
+    limits: GateLimits = GateLimits()
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,9 @@ def export_run(
     exact = trace(
         deployed, letterboxed.permute(0, 2, 3, 1) if deployed.preprocessing else letterboxed
     )
-    model, precision = at_precision(exact, options.precision, trained, splits, scored)
+    model, precision = at_precision(
+        exact, options.precision, trained, splits, scored, options.limits
+    )
     add_metadata(model, describe_model(trained, scored, prior, options, precision))
     golden = make_golden(deployed, samples[:: max(1, len(samples) // NUM_GOLDEN)][:NUM_GOLDEN])
     add_entry(model, GOLDEN_KEY, json.dumps([one.as_dict() for one in golden]))
