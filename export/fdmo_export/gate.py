@@ -16,7 +16,7 @@ from fdmo_core.shot_groups import thirds
 CONFIDENCE = 0.95
 RESAMPLES = 1000
 SEED = 0  # of the bootstrap: the same answers have the same intervals
-DIGITS = 9  # behind them a drop of one image in a hundred is not quite 0.01
+DIGITS = 9  # behind them one image in a hundred is not quite 0.01
 
 
 class GateLimits(Settings):
@@ -47,7 +47,7 @@ class Drop:
     @property
     def passes(self) -> bool:
         """Whether the drop, not the end of its interval, is within the limit."""
-        return self.value <= self.limit  # NaN is not
+        return round(self.value - self.limit, DIGITS) <= 0
 
 
 @dataclass(frozen=True)
@@ -122,4 +122,4 @@ def _drop(correct: NDArray[np.bool_], labels: NDArray[np.int64], metric: str, li
     recalls = np.stack([correct[:, labels == one].mean(axis=1) for one in np.unique(labels)])
     figures = correct.mean(axis=1) if metric == "top1" else recalls.mean(axis=0)
     interval = percentile_interval(drawn[:, 0] - drawn[:, 1], confidence=CONFIDENCE)
-    return Drop(round(float(figures[0] - figures[1]), DIGITS), interval, limit)
+    return Drop(float(figures[0] - figures[1]), interval, limit)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import attention
+import deployment_int8
 import loading
 import per_feature
 import phase2
@@ -21,6 +22,7 @@ MODULES: dict[tuple[str, ...], Callable[[], list[Benchmark]]] = {
     ("forward-shared", "phase1-shared", "phase1-cached", "cache-read"): prefix.benchmarks,
     ("loading",): loading.benchmarks,
     ("phase1-scaling",): scaling.benchmarks,
+    ("onnx-int8",): deployment_int8.benchmarks,
     (
         "smote-rate",
         "smote-rate-at-once",
