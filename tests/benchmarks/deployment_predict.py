@@ -66,9 +66,7 @@ def bare_session(model: Path, *, spin: bool) -> Callable[[np.ndarray], object]:
     options.log_severity_level = 3
     options.intra_op_num_threads = available_threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
-    session = runtime.InferenceSession(
-        str(model), options, providers=["CPUExecutionProvider"]
-    )
+    session = runtime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     return lambda batch: session.run(OUTPUTS, {"image": batch})
 
 
@@ -114,14 +112,10 @@ def seconds_of(form: str, model: Path, folder: Path) -> float:
 def predict_line(model: Path, folder: Path) -> Benchmark:
     """Return the command against the slower of its halves, measured in turn."""
     write_images(folder)
-    rounds = [
-        {form: seconds_of(form, model, folder) for form in FORMS} for _ in range(FILE_ROUNDS)
-    ]
+    rounds = [{form: seconds_of(form, model, folder) for form in FORMS} for _ in range(FILE_ROUNDS)]
     times = {form: median(one[form] for one in rounds) for form in FORMS}
     print(json.dumps({"predict": times}))
-    return Benchmark(
-        "predict", times["command"], max(times["decode"], times["session"]), "seconds"
-    )
+    return Benchmark("predict", times["command"], max(times["decode"], times["session"]), "seconds")
 
 
 def overhead_line(model: Path) -> Benchmark:
