@@ -21,7 +21,7 @@ from fdmo_export.gate import GateLimits
 from fdmo_export.network_part import cut
 from fdmo_export.precision import Precision, at_precision
 from fdmo_export.sessions import open_session
-from fdmo_export.validation import Scored, score_validation
+from fdmo_export.validation import Scored, score
 
 LAX = GateLimits(max_drop=0.3, max_few_shot_drop=0.5)  # of two images a class
 LOWER: tuple[Precision, ...] = ("fp16", "int8")
@@ -183,7 +183,7 @@ def test_a_network_for_features_has_one_layer(
     run = tiny_run(data={"name": "features"})
     train_into(tmp_path / "run", run, feature_splits)
     trained = load_run(tmp_path / "run", registry)
-    scored = score_validation(trained, feature_splits, max_images=100)
+    scored = score(trained, feature_splits.val, 100)
     plain = traced(trained, scored)
 
     model, report = at_precision(plain, precision, trained, feature_splits, scored, LAX)
@@ -205,7 +205,7 @@ def test_an_ensemble_can_be_lowered(
     with torch.no_grad():
         next(members[1].parameters()).mul_(1.1)
     joined = replace(trained, model=Ensemble(members))
-    scored = score_validation(joined, tiny_splits, max_images=100)
+    scored = score(joined, tiny_splits.val, 100)
     sure = replace(scored, labels=scored.logits.argmax(dim=1))
 
     _, report = at_precision(traced(joined, sure), "int8", joined, tiny_splits, sure, LAX)
