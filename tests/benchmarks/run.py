@@ -7,6 +7,7 @@ from pathlib import Path
 
 import attention
 import deployment
+import deployment_int8
 import loading
 import per_feature
 import phase2
@@ -29,6 +30,7 @@ MODULES: dict[tuple[str, ...], Callable[[], list[Benchmark]]] = {
         "preprocessing",
     ): deployment.benchmarks,
     ("phase1-scaling",): scaling.benchmarks,
+    ("onnx-int8",): deployment_int8.benchmarks,
     (
         "smote-rate",
         "smote-rate-at-once",
