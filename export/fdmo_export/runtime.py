@@ -87,7 +87,7 @@ class OnnxClassifier:
     @property
     def takes_whole_images(self) -> bool:
         """Whether images are given as they are, with preprocessing in the graph."""
-        return self._input == INPUT_IMAGE
+        return bool(self._input == INPUT_IMAGE)
 
     @property
     def image_size(self) -> int:
