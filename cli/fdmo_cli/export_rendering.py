@@ -51,6 +51,8 @@ def print_export(report: "Export") -> None:
             f"{report.external_data['file']} "
             f"({report.external_data['bytes'] / 2**20:.1f} MiB); keep both files in one folder."
         )
+    for line in report.precision.lines():
+        typer.echo(line)
     typer.echo(f"Wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
     typer.echo(f"Next: fdmo evaluate {path}")
 

@@ -100,7 +100,7 @@ def compare(
             spread, are given to the file.
         split: Where both come from.
     """
-    classifier = OnnxClassifier(path)
+    classifier = OnnxClassifier(path, provider="cpu")
     inputs = torch.stack([prepare(one, deployed.image_size).image for one in samples])
     rows = torch.arange(sum(BATCH_SIZES)) % len(inputs)
     network = [

@@ -17,6 +17,7 @@ from fdmo_core.run_folder import TrainedRun
 from fdmo_core.samples import Sample, Splits
 from fdmo_export.contract import GOLDEN_KEY, METADATA_KEY
 from fdmo_export.describe import add_entry, describe_model
+from fdmo_export.gate import GateLimits
 from fdmo_export.golden import NUM_GOLDEN, GoldenExample
 from fdmo_export.golden_making import make_golden
 from fdmo_export.graph import DeployedClassifier
@@ -45,12 +46,14 @@ class ExportOptions:
         precision: Of weights and sums.
         max_images: Validation images that prior, thresholds and gate are measured on.
         license: What the metadata say of the terms of use; "" for nothing.
+        limits: How much a lower precision may cost.
     """
 
     preprocessing: bool = True
     precision: Precision = FP32
     max_images: int = 1000
     license: str = ""
+    limits: GateLimits = GateLimits()
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,9 @@ def export_run(
     prior = measure_prior(scored, trained.class_counts)
     deployed = deploy(trained, prior, preprocessing=options.preprocessing)
     samples, split = some_samples(splits)
+    exact = trace(deployed, _example(deployed, samples))
     model, precision = at_precision(
-        trace(deployed, _example(deployed, samples)), options.precision, trained, splits, scored
+        exact, options.precision, trained, splits, scored, options.limits
     )
     metadata = describe_model(
         trained,

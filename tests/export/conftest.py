@@ -11,13 +11,17 @@ from torch import Tensor
 
 from fdmo_core.config import Run
 from fdmo_core.data import some_images
+from fdmo_core.preprocessing import prepare
 from fdmo_core.registry import Registry
 from fdmo_core.run_folder import TrainedRun, load_run
 from fdmo_core.samples import Splits
 from fdmo_export.contract import DIGEST_KEY
 from fdmo_export.graph import DeployedClassifier
+from fdmo_export.operation import measure_prior
 from fdmo_export.seal import sealed_bytes
-from fdmo_export.write import Export, export_run
+from fdmo_export.trace import trace
+from fdmo_export.validation import Scored, score
+from fdmo_export.write import Export, deploy, export_run
 
 
 @pytest.fixture(scope="session")
@@ -87,3 +91,31 @@ def edited(onnx_file: Path, tmp_path: Path) -> Callable[[Callable[[onnx.ModelPro
         return path
 
     return edit
+
+
+@pytest.fixture(scope="session")
+def scored(trained: TrainedRun, tiny_splits: Splits) -> Scored:
+    """The trained network's scores of the validation images."""
+    return score(trained, tiny_splits.val, 1000)
+
+
+@pytest.fixture(scope="session")
+def traced() -> Callable[..., onnx.ModelProto]:
+    """A function that returns a run's graph at fp32."""
+
+    def make(trained: TrainedRun, scored: Scored, *, preprocessing: bool = True) -> onnx.ModelProto:
+        prior = measure_prior(scored, trained.class_counts)
+        module = deploy(trained, prior, preprocessing=preprocessing)
+        samples = [scored.sample(index) for index in range(2)]
+        inputs = torch.stack([prepare(one, trained.image_size).image for one in samples])
+        return trace(module, inputs.permute(0, 2, 3, 1) if module.preprocessing else inputs)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def exact(
+    traced: Callable[..., onnx.ModelProto], trained: TrainedRun, scored: Scored
+) -> onnx.ModelProto:
+    """The tiny run's whole graph at fp32, with preprocessing; no test changes it."""
+    return traced(trained, scored)
