@@ -63,5 +63,7 @@ def onnx(
         )
     for line in report.precision.lines():
         typer.echo(line)
+    if precision == "fp16":
+        typer.echo("fp16 is for GPUs: a CPU computes it no faster than fp32, or slower", err=True)
     typer.echo(f"Wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
     typer.echo(f"Next: fdmo evaluate {path}")

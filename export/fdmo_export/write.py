@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class ExportOptions:
     precision: Precision = FP32
     max_images: int = 1000
     license: str = ""
-    limits: GateLimits = GateLimits()
+    limits: GateLimits = field(default_factory=GateLimits)
 
 
 @dataclass(frozen=True)
