@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import attention
+import deployment
 import deployment_int8
 import loading
 import per_feature
@@ -21,6 +22,13 @@ MODULES: dict[tuple[str, ...], Callable[[], list[Benchmark]]] = {
     ("per-feature-time", "per-feature-memory"): per_feature.benchmarks,
     ("forward-shared", "phase1-shared", "phase1-cached", "cache-read"): prefix.benchmarks,
     ("loading",): loading.benchmarks,
+    (
+        "onnx-eager",
+        "onnx-shared",
+        "onnx-eager-batch",
+        "onnx-shared-batch",
+        "preprocessing",
+    ): deployment.benchmarks,
     ("phase1-scaling",): scaling.benchmarks,
     ("onnx-int8",): deployment_int8.benchmarks,
     (

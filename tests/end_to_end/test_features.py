@@ -86,11 +86,11 @@ def test_the_dictionary_holds_standardised_features_and_their_sources(
 def test_the_exported_file_takes_raw_features_and_answers_as_the_run(
     trained: TrainedRun, feature_splits: Splits, tmp_path: Path
 ) -> None:
-    inputs, split = some_images(feature_splits, 16)
+    inputs, _ = some_images(feature_splits, 16)
 
-    comparisons = export_run(trained, inputs, tmp_path / "model.onnx", split=split)
+    report = export_run(trained, feature_splits, tmp_path / "model.onnx")
 
-    assert all(one.agrees for one in comparisons)
+    assert all(one.agrees for one in report.parity.network)
     classifier = OnnxClassifier(tmp_path / "model.onnx")
     found = classifier.run(inputs.numpy())
     assert (classifier.feature_dim, classifier.image_size) == (8, 0)

@@ -24,15 +24,15 @@ from fdmo_core.run_folder import TrainedRun, load_run
 from fdmo_core.samples import Splits
 from fdmo_core.world import World
 from fdmo_export.runtime import OnnxClassifier
-from fdmo_export.verify import Comparison
-from fdmo_export.write import export_run
+from fdmo_export.write import Export, export_run
 
 UNCHANGED = {
     "mirror": False,
     **dict.fromkeys(("rotation", "zoom", "shift", "brightness", "contrast"), 0.0),
 }
 TrainInto = Callable[..., dict[str, Any]]
-NUM_PREFIX, NUM_TAIL, NUM_BLOCK = 10, 3, 2  # convolutions: to conv4_3, of conv5, of a conv block
+# Convolutions: to conv4_3, of conv5, of a conv block, of the landmark head.
+NUM_PREFIX, NUM_TAIL, NUM_BLOCK, NUM_HEAD = 10, 3, 2, 4
 
 
 def write_weights(path: Path) -> None:
@@ -98,9 +98,9 @@ def trained(
 @pytest.fixture(scope="module")
 def exported(
     trained: TrainedRun, splits: Splits, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, list[Comparison]]:
+) -> Export:
     path = tmp_path_factory.mktemp("exported") / "model.onnx"
-    return path, export_run(trained, some_images(splits, 32)[0], path, split="val")
+    return export_run(trained, splits, path)
 
 
 def two_streams(trained: TrainedRun) -> TwoStreamClassifier:
@@ -136,25 +136,24 @@ def test_the_cache_holds_the_maps_of_every_split(run: Run, trained: TrainedRun) 
     assert {(one["channels"], one["height"], one["width"]) for one in layouts} == {(512, 2, 2)}
 
 
-def test_the_graph_holds_the_prefix_once(exported: tuple[Path, list[Comparison]]) -> None:
-    graph = onnx.load(exported[0]).graph
+def test_the_graph_holds_the_prefix_once(exported: Export) -> None:
+    graph = onnx.load(exported.path).graph
 
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
-    assert len(convolutions) == NUM_PREFIX + 2 * (NUM_TAIL + NUM_BLOCK)
+    assert len(convolutions) == NUM_PREFIX + 2 * (NUM_TAIL + NUM_BLOCK) + NUM_HEAD
 
 
 def test_the_file_answers_as_the_run_does(
-    trained: TrainedRun, splits: Splits, exported: tuple[Path, list[Comparison]]
+    trained: TrainedRun, splits: Splits, exported: Export
 ) -> None:
-    path, comparisons = exported
     images, _ = some_images(splits, 32)
 
-    found = OnnxClassifier(path).run(images.numpy())["logits"]
+    found = OnnxClassifier(exported.path).run(images.permute(0, 2, 3, 1).numpy())["logits"]
 
     with torch.no_grad():
         expected = trained.model(trained.model.prefix(images.float() / 255)).logits
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-3, atol=1e-3)
-    assert [one.label_flips for one in comparisons] == [0, 0, 0]
+    assert [one.label_flips for one in exported.parity.network] == [0, 0, 0]
 
 
 def test_the_metrics_are_of_every_image(trained: TrainedRun) -> None:

@@ -21,7 +21,7 @@ from fdmo_export.gate import GateLimits
 from fdmo_export.network_part import cut
 from fdmo_export.precision import Precision, at_precision
 from fdmo_export.sessions import open_session
-from fdmo_export.validation import Scored, score_validation
+from fdmo_export.validation import Scored, score
 
 LAX = GateLimits(max_drop=0.3, max_few_shot_drop=0.5)  # of two images a class
 LOWER: tuple[Precision, ...] = ("fp16", "int8")
@@ -195,7 +195,7 @@ def test_a_network_for_features_has_one_layer(
     of_features: TrainedRun,
     feature_splits: Splits,
 ) -> None:
-    scored = score_validation(of_features, feature_splits, max_images=100)
+    scored = score(of_features, feature_splits.val, 100)
     exact = traced(of_features, scored)
 
     model, report = at_precision(exact, precision, of_features, feature_splits, scored, LAX)
@@ -221,7 +221,7 @@ def test_an_ensemble_can_be_lowered(
     with torch.no_grad():
         next(members[1].parameters()).mul_(1.1)
     joined = replace(trained, model=Ensemble(members))
-    scored = score_validation(joined, tiny_splits, max_images=100)
+    scored = score(joined, tiny_splits.val, 100)
     sure = replace(scored, labels=scored.logits.argmax(dim=1))
 
     _, report = at_precision(traced(joined, sure), "int8", joined, tiny_splits, sure, LAX)
