@@ -16,6 +16,7 @@ from fdmo_export.network_part import NetworkPart, cut, put_back, with_outputs
 from fdmo_export.quantization import measure_ranges, quantize
 from fdmo_export.sessions import Letterboxed, answers, logits_of
 from fdmo_export.validation import Scored, balanced_rows
+from fdmo_export.weights import MAX_WEIGHT_BYTES, weight_bytes
 
 Precision = Literal["fp32", "fp16", "int8"]
 FP32: Precision = "fp32"
@@ -63,6 +64,8 @@ class PrecisionReport:
                 f"{len(self.layers_in_fp32)} of {self.layers} layers stay at fp32, for they broke "
                 f"the gate: {', '.join(self.layers_in_fp32)}"
             )
+        if self.precision == "fp16":
+            yield "fp16 is for GPUs: a CPU computes it no faster than fp32, or slower"
 
 
 def at_precision(
@@ -87,11 +90,12 @@ def at_precision(
         limits: What a lower precision may cost.
 
     Raises:
-        ExportError: There are no validation images or no layers, or the precision costs too much
-            though half of the layers stay at fp32.
+        ExportError: The model is larger than 2 GiB, there are no validation images or no layers, or
+            the precision costs too much though half of the layers stay at fp32.
     """
     if precision == FP32:
         return exact, PrecisionReport(precision)
+    _require_size(exact, precision)
     part = cut(exact)
     _require_evidence(scored, part, precision)
     rows = balanced_rows(splits.train.labels, CALIBRATION_IMAGES, seed=trained.run.core.seed)
@@ -137,6 +141,15 @@ def _lowering(
     names = [one.name for one in part.model.graph.input]
     ranges = measure_ranges(part, answers(with_outputs(exact, names), names, images))
     return lambda keep: quantize(part, ranges, keep)
+
+
+def _require_size(exact: onnx.ModelProto, precision: Precision) -> None:
+    if weight_bytes(exact) > MAX_WEIGHT_BYTES:
+        raise ExportError(
+            f"The network has {weight_bytes(exact) / 2**30:.2f} GiB of weights, which cannot be "
+            f"turned to {precision}. Expected less than 2 GiB, the most that one ONNX message can "
+            f"hold. Export with --precision fp32, or choose smaller extractors."
+        )
 
 
 def _require_evidence(scored: Scored, part: NetworkPart, precision: Precision) -> None:

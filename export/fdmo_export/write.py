@@ -1,7 +1,7 @@
 """Write a trained run as an ONNX file, and prove the file before it gets its name."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class ExportOptions:
     precision: Precision = FP32
     max_images: int = 1000
     license: str = ""
-    limits: GateLimits = GateLimits()
+    limits: GateLimits = field(default_factory=GateLimits)
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,8 @@ def test_equal_answers_cost_nothing_and_pass() -> None:
 
 
 def test_the_drops_are_those_counted_by_hand() -> None:
-    exact = [0, 0, 0, 0, 1, 1] + [1, 1, 0] + [2, 2]
-    lower = [0, 0, 0, 1, 1, 0] + [1, 0, 0] + [2, 1]
+    exact = [0, 0, 0, 0, 1, 1, 1, 1, 0, 2, 2]
+    lower = [0, 0, 0, 1, 1, 0, 1, 0, 0, 2, 1]
 
     gate = costs(exact, lower)
 

@@ -89,7 +89,7 @@ def test_a_constant_that_both_sides_read_may_change_inside_alone(
     for one in shared:
         one.name += ".other"
     for node in part.graph.node:
-        names = {value for value in node.input} & (inside - stored)
+        names = set(node.input) & (inside - stored)
         node.input[:] = [value + ".other" if value in names else value for value in node.input]
     changed = put_back(exact, part)
 
