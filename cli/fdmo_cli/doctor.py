@@ -8,7 +8,7 @@ from tempfile import gettempdir
 
 import typer
 
-from fdmo_cli.doctor_checks import environment, gpu, machine, onnxruntime
+from fdmo_cli.doctor_checks import environment, gpu, machine, runtimes
 from fdmo_cli.doctor_checks.finding import PROBLEM, WARNING, Check, Finding, finding_of
 from fdmo_cli.options import JsonOption
 
@@ -18,10 +18,10 @@ CHECKS: Mapping[str, Check] = {
     "torch": environment.check_torch,
     "driver": gpu.check_driver,
     "cuda": environment.check_cuda,
-    "onnxruntime": onnxruntime.check_packages,
-    "provider cpu": partial(onnxruntime.check_provider, "cpu"),
-    "provider cuda": partial(onnxruntime.check_provider, "cuda"),
-    "provider tensorrt": partial(onnxruntime.check_provider, "tensorrt"),
+    "onnxruntime": runtimes.check_packages,
+    "provider cpu": partial(runtimes.check_provider, "cpu"),
+    "provider cuda": partial(runtimes.check_provider, "cuda"),
+    "provider tensorrt": partial(runtimes.check_provider, "tensorrt"),
     "plugins": environment.check_plugins,
     "threads": machine.check_threads,
     "waiting": machine.check_waiting,
