@@ -145,7 +145,7 @@ def test_a_file_can_be_dropped(page: Any, png: Path, tmp_path: Path) -> None:
     page.choose("picture", tmp_path / "black.png")
     assert page.classes != before
 
-    page(
+    page.call(
         "evaluate",
         """(() => {
         const dropped = new DataTransfer();

@@ -14,18 +14,34 @@ from fdmo_core.model_building import initial_network
 from fdmo_core.registry import Registry
 from fdmo_core.run_folder import load_run, save_model
 from fdmo_core.samples import Splits
-from fdmo_export.contract import DIGEST_KEY, METADATA_KEY
+from fdmo_export.contract import DIGEST_KEY, GOLDEN_KEY, METADATA_KEY
 from fdmo_export.seal import sealed_bytes
 from fdmo_export.write import export_run
 
 
-def resealed(source: Path, target: Path, change: dict[str, Any]) -> None:
-    """Write a file once more with other metadata, and with a digest that fits."""
+def resealed(source: Path, target: Path, key: str, change: Callable[[Any], None]) -> None:
+    """Write a file once more with an entry of its metadata changed, and a digest that fits."""
     model = onnx.load(source)
     entries = {one.key: one for one in model.metadata_props}
-    entries[METADATA_KEY].value = json.dumps(json.loads(entries[METADATA_KEY].value) | change)
+    document = json.loads(entries[key].value)
+    change(document)
+    entries[key].value = json.dumps(document)
     model.metadata_props.remove(entries[DIGEST_KEY])
     target.write_bytes(sealed_bytes(model))
+
+
+def test_the_self_test_fails_where_the_network_answered_otherwise(
+    page: Any, onnx_file: Path, tmp_path: Path
+) -> None:
+    def turn(golden: Any) -> None:
+        golden[3]["outputs"]["probabilities"].reverse()
+
+    resealed(onnx_file, tmp_path / "turned.onnx", GOLDEN_KEY, turn)
+    page.choose("model", tmp_path / "turned.onnx")
+
+    assert page.test_itself().startswith("Failed: 7 of 8 examples")
+    assert page.call("evaluate", "document.querySelectorAll('#examples .bad').length") == 1
+    page.call("goto", "about:blank")  # for the next test begins with the file beside the page
 
 
 def test_a_changed_file_is_refused_and_the_open_one_stays(
@@ -69,7 +85,7 @@ def test_other_files_are_refused(page: Any, onnx_file: Path, tmp_path: Path) -> 
 def test_a_file_of_another_form_says_what_it_takes(
     page: Any, onnx_file: Path, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
-    resealed(onnx_file, tmp_path / "other.onnx", change)
+    resealed(onnx_file, tmp_path / "other.onnx", METADATA_KEY, lambda one: one.update(change))
 
     page.choose("model", tmp_path / "other.onnx")
 
