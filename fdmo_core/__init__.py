@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fdmo_core.errors import ConfigError, DataError, FdmoError, ShapeError
+    from fdmo_core.errors import ConfigError, DataError, ExportError, FdmoError, ShapeError
     from fdmo_core.hookspecs import hookimpl
     from fdmo_core.interfaces import (
         HEATMAP_SIZE,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _HOME_OF = {
     "ConfigError": "fdmo_core.errors",
     "DataError": "fdmo_core.errors",
+    "ExportError": "fdmo_core.errors",
     "FdmoError": "fdmo_core.errors",
     "ShapeError": "fdmo_core.errors",
     "hookimpl": "fdmo_core.hookspecs",
@@ -75,6 +76,7 @@ __all__ = [
     "Dataset",
     "DatasetConfig",
     "DrawnFeatures",
+    "ExportError",
     "Extractor",
     "FdmoError",
     "FeatureBatch",

@@ -44,6 +44,27 @@ def convex_combination(weights: Tensor, drawn: DrawnFeatures, stream_dims: Seque
     return combined
 
 
+def dense_combination(weights: Tensor, drawn: Tensor, stream_dims: Sequence[int]) -> Tensor:
+    """Return the weighted sum of features of which each sample has a set of its own.
+
+    Source: Eq. (3) of the paper; what :func:`convex_combination` does, in operations that can be
+    traced, at the cost of a copy of the set for each sample.
+
+    Args:
+        weights: As :meth:`FeatureGenerator.weigh` returns them. Shape ``(B, T, S)`` or
+            ``(B, F, S)``.
+        drawn: Shape ``(B, S, F)``.
+        stream_dims: Length of each stream's feature, T numbers that sum to F.
+
+    Returns:
+        Joined artificial features. Shape ``(B, F)``.
+    """
+    if weights.shape[1] == drawn.shape[2]:  # weights per feature, or streams of length 1
+        return (weights * drawn.transpose(1, 2)).sum(dim=2)
+    parts = zip(weights.split(1, dim=1), drawn.split(tuple(stream_dims), dim=2), strict=True)
+    return torch.cat([(weight @ stream).squeeze(1) for weight, stream in parts], dim=1)
+
+
 def _classes(drawn: DrawnFeatures) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the samples (b,) of each class, with the class's drawn features (S, F).
 

@@ -28,7 +28,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from fdmo_core.errors import ConfigError
+from fdmo_core.errors import ConfigError, ExportError
 from fdmo_core.samples import Splits
 from fdmo_core.settings import Settings
 
@@ -396,6 +396,9 @@ class Game(NamedTuple):
 class FeatureGenerator(nn.Module, ABC):
     """Makes artificial features of given classes from drawn dictionary features.
 
+    Attributes:
+        noise_dim: Z, length of the noise that :meth:`weigh` takes; 0 where it takes none.
+
     Args:
         config: An instance of ``config_class``.
         num_classes: C.
@@ -404,6 +407,7 @@ class FeatureGenerator(nn.Module, ABC):
     """
 
     config_class: ClassVar[type[ComponentConfig]]
+    noise_dim: int = 0
 
     def __init__(
         self,
@@ -442,6 +446,34 @@ class FeatureGenerator(nn.Module, ABC):
             drawn: Real features drawn for these labels.
             rng: Source of randomness, on the CPU.
         """
+
+    def weigh(self, noise: Tensor, labels: Tensor, drawn: Tensor, mask: Tensor) -> Tensor:
+        """Return the convex weights that :meth:`forward` mixes by, without drawing anything.
+
+        It is what is exported for other trainers, so it must be traceable: no branch may depend on
+        the values of a tensor. A generator inherits the refusal unless all that its ``forward``
+        does is to draw ``torch.randn(B, Z, generator=rng)`` first, and to mix what was drawn for it
+        by weights that follow from the arguments below. Those of a class share their set there;
+        here each sample has its own.
+
+        Args:
+            noise: Standard normal. Shape ``(B, Z)``, float32.
+            labels: Shape ``(B,)``, int64.
+            drawn: Real features of each label's class. Shape ``(B, S, F)``, float32.
+            mask: Which of them there are; False is padding, to which no weight goes. At least one
+                of a line is True. Shape ``(B, S)``, bool.
+
+        Returns:
+            Shape ``(B, T, S)``, or ``(B, F, S)`` where each feature has weights of its own.
+
+        Raises:
+            ExportError: What the generator makes does not follow from these.
+        """
+        raise ExportError(
+            f"Generator '{self.config.name}' does not mix drawn features by weights that follow "
+            f"from noise and class alone. Expected one that does, such as 'convexgan', 'attention' "
+            f"or 'mean'. Train phase 2 with it from the same phase 1: fdmo train --phase1-from RUN."
+        )
 
     def update(self, game: Game) -> Mapping[str, float]:
         """Learn from one step of phase 2 and return terms for the log.

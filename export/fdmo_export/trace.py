@@ -1,6 +1,7 @@
-"""From the module to a clean ONNX model: traced, optimised, checked, with defaults for its dials."""
+"""From the module to a clean ONNX model: traced, optimised, with defaults for its dials."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx_ir.passes.common import DeduplicateInitializersPass
-from torch import Tensor
+from torch import Tensor, nn
 
 from fdmo_core.errors import ExportError
 from fdmo_export.contract import (
@@ -33,12 +34,11 @@ def trace(deployed: DeployedClassifier, inputs: Tensor) -> onnx.ModelProto:
         inputs: At least one sample as the module takes it. Images with a box may have any size.
 
     Raises:
-        ExportError: The network cannot be traced, or the result is no valid ONNX.
+        ExportError: The network cannot be traced.
     """
     try:
-        model = _clean(_traced(deployed, inputs))
+        model = _traced(deployed, inputs)
         _add_defaults(model, deployed)
-        onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # the exporter's many types, raised by whatever an extractor does
         reason = str(error).strip().partition("\n")[0]
         raise ExportError(
@@ -51,28 +51,54 @@ def trace(deployed: DeployedClassifier, inputs: Tensor) -> onnx.ModelProto:
 
 def _traced(deployed: DeployedClassifier, inputs: Tensor) -> onnx.ModelProto:
     rows = torch.arange(2) % len(inputs)  # two samples: a batch of one is baked in
-    example = (inputs[rows], deployed.source_prior.clone(), torch.tensor(DEFAULT_TAU))
+    prior = deployed.source_prior.clone()  # the buffer itself would become one with the input
+    example = (inputs[rows], prior, torch.tensor(DEFAULT_TAU))
     dims: dict[int, Any] = {0: torch.export.Dim("batch")}
     shapes: tuple[dict[int, Any], ...] = (dims, {}, {})
     if deployed.preprocessing:
         example += (torch.tensor([WHOLE_IMAGE]),)
         dims |= {1: torch.export.Dim("height"), 2: torch.export.Dim("width")}
         shapes += ({},)
+    return to_graph(
+        deployed,
+        example,
+        shapes,
+        input_names=deployed.input_names,
+        output_names=deployed.output_names,
+    )
+
+
+def to_graph(
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    shapes: tuple[dict[int, Any], ...],
+    *,
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+) -> onnx.ModelProto:
+    """Return a module as PyTorch's tracer writes it, cleaned.
+
+    Args:
+        module: On the CPU, in evaluation mode.
+        example: A value of each input.
+        shapes: For each input the names of the axes that may have any length.
+        input_names: In the order of the example.
+        output_names: In the order of what the module returns.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         program = torch.onnx.export(
-            deployed,
+            module,
             example,
-            input_names=list(deployed.input_names),
-            output_names=list(deployed.output_names),
+            input_names=list(input_names),
+            output_names=list(output_names),
             dynamic_shapes=shapes,
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
         )
     assert program is not None
-    model: onnx.ModelProto = program.model_proto
-    return model
+    return _clean(program.model_proto)
 
 
 def _clean(model: onnx.ModelProto) -> onnx.ModelProto:

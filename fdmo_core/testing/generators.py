@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from fdmo_core.classifier import LinearClassifier
+from fdmo_core.combination import dense_combination
+from fdmo_core.errors import ExportError
 from fdmo_core.interfaces import (
     ArtificialFeatures,
     DrawnFeatures,
@@ -32,6 +34,7 @@ from fdmo_core.testing.expectations import (
 from fdmo_core.testing.toys import STREAM_DIMS, toy_dictionary
 
 READ, UPDATE = "FeatureGenerator.forward", "FeatureGenerator.update"
+WEIGH = "FeatureGenerator.weigh"
 SIZES = (20, 9, 3, 1)  # the last two have fewer than S, so there is padding
 SAMPLES = 5
 LABELS = (1, 2, 3, 2, 1, 1)
@@ -115,6 +118,26 @@ def check_features_are_what_the_weights_say(component: type[Any], config: Any) -
             "that name the sources of each artificial feature, or None.",
             read="ArtificialFeatures",
         )
+
+
+@torch.no_grad()
+def check_what_is_exported_is_what_it_makes(component: type[Any], config: Any) -> None:
+    """Unless it refuses, its weights of the noise that it draws first mix the same features."""
+    generator, drawn, labels = _generator(component, config), _drawn(), torch.tensor(LABELS)
+    noise = torch.randn(len(LABELS), generator.noise_dim, generator=rng_for(0, "contract-noise"))
+    sets, mask = drawn.features()[drawn.groups], drawn.mask[drawn.groups]
+    try:
+        weights = generator.weigh(noise, labels, sets, mask)
+    except ExportError:
+        return
+    made = generator(labels, drawn, rng_for(0, "contract-noise")).features
+    again = dense_combination(weights, sets, STREAM_DIMS)
+    expect(
+        torch.allclose(made, again, atol=1e-4),
+        f"forward() and weigh() disagree by up to {(made - again).abs().max():g} on the same "
+        f"noise. Expected the weights that forward() mixes by, or an ExportError.",
+        read=WEIGH,
+    )
 
 
 def check_the_given_generator_decides(component: type[Any], config: Any) -> None:
@@ -259,6 +282,7 @@ CHECKS: tuple[Check, ...] = (
     check_makes_a_feature_of_each_label,
     check_weights_are_convex,
     check_features_are_what_the_weights_say,
+    check_what_is_exported_is_what_it_makes,
     check_the_given_generator_decides,
     check_update_gives_finite_terms,
     check_update_changes_only_itself,

@@ -16,8 +16,13 @@ from fdmo_core import (
     LabelledFeatures,
 )
 from fdmo_plugins.convexgan.players import Players, PlayersConfig, make_discriminator
-from fdmo_plugins.convexgan.sketches import class_sketches
-from fdmo_plugins.convexgan.streams import StreamsConfig, mix_streams, num_weight_vectors
+from fdmo_plugins.convexgan.sketches import ClassSketch
+from fdmo_plugins.convexgan.streams import (
+    StreamsConfig,
+    mix_streams,
+    num_weight_vectors,
+    stream_weights,
+)
 from fdmo_plugins.convexgan.weights import WeightNetwork
 
 
@@ -62,7 +67,7 @@ class AttentionNetwork(nn.Module):
         )
 
     def forward(
-        self, noise: Tensor, labels: Tensor, sketches: Tensor, drawn: DrawnFeatures
+        self, noise: Tensor, labels: Tensor, sketches: Tensor, mask: Tensor, groups: Tensor
     ) -> Tensor:
         """Return scores of the drawn features, of which those on padding mean nothing.
 
@@ -70,18 +75,19 @@ class AttentionNetwork(nn.Module):
             noise: Standard normal. Shape ``(B, Z)``.
             labels: Classes to generate. Shape ``(B,)``, int64.
             sketches: Describe the drawn features, one set for each class. Shape ``(G, S, E)``.
-            drawn: Which entries are padding, and which set is each sample's.
+            mask: Which of them were drawn; False is padding. Shape ``(G, S)``, bool.
+            groups: Which set is each sample's. Shape ``(B,)``, int64.
 
         Returns:
             Shape ``(B, V, S)``.
         """
         encoded = self.encoder(sketches)  # (G, S, A)
-        shares = drawn.mask / drawn.mask.sum(dim=1, keepdim=True)  # (G, S)
+        shares = mask / mask.sum(dim=1, keepdim=True)  # (G, S)
         summaries = (shares.unsqueeze(1) @ encoded).squeeze(1)  # (G, A)
-        known = torch.cat([noise, summaries[drawn.groups]], dim=1)
+        known = torch.cat([noise, summaries[groups]], dim=1)
         queries = self.queries.last(self.queries.encode(known, labels))
         queries = queries.unflatten(1, (-1, self.key_dim))  # (B, V, A)
-        keys = self.keys(encoded)[drawn.groups]  # (B, S, A)
+        keys = self.keys(encoded)[groups]  # (B, S, A)
         scores: Tensor = queries @ keys.transpose(1, 2) / self.key_dim**0.5
         return scores
 
@@ -104,8 +110,9 @@ class AttentionGan(FeatureGenerator):
     from. No layer is as wide as the drawn set, so sets of any width can be mixed.
 
     Departs from the paper: its generator is blind to what it mixes. Here :meth:`fit` describes
-    every row of the dictionary once by a sketch (:func:`~fdmo_plugins.convexgan.sketches.
-    class_sketches`), and a step looks at the sketches of the drawn rows.
+    every row of the dictionary once by a sketch
+    (:class:`~fdmo_plugins.convexgan.sketches.ClassSketch`), and a step looks at the sketches of the
+    drawn rows.
 
     Args:
         config: Widths and schedule.
@@ -144,6 +151,8 @@ class AttentionGan(FeatureGenerator):
         self.discriminator = make_discriminator(
             config, num_classes=num_classes, stream_dims=stream_dims
         )
+        self.noise_dim = config.noise_dim
+        self.sketch = ClassSketch(stream_dims=stream_dims, sketch_dim=config.sketch_dim)
         # The store decides them, so fit() makes them again and no checkpoint needs them.
         self.register_buffer("sketches", torch.empty(0, sketch_dim), persistent=False)
         self._players = Players(config, network=self.network, discriminator=self.discriminator)
@@ -151,9 +160,7 @@ class AttentionGan(FeatureGenerator):
     @torch.no_grad()
     def fit(self, real: LabelledFeatures, classifier: nn.Module) -> None:
         """Sketch all rows of the dictionary; see :meth:`FeatureGenerator.fit`."""
-        self.sketches = class_sketches(
-            real, stream_dims=self.stream_dims, sketch_dim=self.config.sketch_dim
-        )
+        self.sketches = self.sketch.fit(real)
 
     def forward(
         self, labels: Tensor, drawn: DrawnFeatures, rng: torch.Generator
@@ -161,8 +168,14 @@ class AttentionGan(FeatureGenerator):
         """Return artificial features; see :meth:`FeatureGenerator.forward`."""
         noise = torch.randn(len(labels), self.config.noise_dim, generator=rng)
         noise = noise.to(drawn.store.device)
-        scores = self.network(noise, labels, self.sketches[drawn.rows], drawn)
+        scores = self.network(noise, labels, self.sketches[drawn.rows], drawn.mask, drawn.groups)
         return mix_streams(scores, drawn, config=self.config, stream_dims=self.stream_dims, rng=rng)
+
+    def weigh(self, noise: Tensor, labels: Tensor, drawn: Tensor, mask: Tensor) -> Tensor:
+        """Return the convex weights; see :meth:`FeatureGenerator.weigh`."""
+        own = torch.arange(len(labels), device=labels.device)  # each sample has a set of its own
+        scores = self.network(noise, labels, self.sketch(drawn, labels), mask, own)
+        return stream_weights(scores, mask, config=self.config, stream_dims=self.stream_dims)
 
     def update(self, game: Game) -> Mapping[str, float]:
         """Update discriminator and generator; see :meth:`FeatureGenerator.update`."""

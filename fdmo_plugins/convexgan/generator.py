@@ -11,6 +11,7 @@ from fdmo_core import (
     ArtificialFeatures,
     ComponentConfig,
     DrawnFeatures,
+    ExportError,
     FeatureGenerator,
     Game,
     LabelledFeatures,
@@ -18,8 +19,13 @@ from fdmo_core import (
 from fdmo_plugins.convexgan.anchors import Anchors
 from fdmo_plugins.convexgan.per_feature import per_feature_combination
 from fdmo_plugins.convexgan.players import Players, PlayersConfig, make_discriminator
-from fdmo_plugins.convexgan.streams import StreamsConfig, mix_streams, num_weight_vectors
-from fdmo_plugins.convexgan.weights import WeightNetwork
+from fdmo_plugins.convexgan.streams import (
+    StreamsConfig,
+    mix_streams,
+    num_weight_vectors,
+    stream_weights,
+)
+from fdmo_plugins.convexgan.weights import WeightNetwork, masked_softmax
 
 
 class ConvexGanConfig(StreamsConfig, PlayersConfig):
@@ -93,6 +99,7 @@ class ConvexGan(FeatureGenerator):
             stream_dims=stream_dims,
             samples_per_class=samples_per_class,
         )
+        self.noise_dim = config.noise_dim
         per_feature = config.weights == "per-feature"
         num_vectors = sum(stream_dims) if per_feature else num_weight_vectors(config, stream_dims)
         self.network = WeightNetwork(
@@ -142,6 +149,20 @@ class ConvexGan(FeatureGenerator):
             return ArtificialFeatures(features, weights=None)
         scores = last(hidden).unflatten(1, (-1, self.samples_per_class))  # (B, V, S)
         return mix_streams(scores, drawn, config=self.config, stream_dims=self.stream_dims, rng=rng)
+
+    def weigh(self, noise: Tensor, labels: Tensor, drawn: Tensor, mask: Tensor) -> Tensor:
+        """Return the convex weights, per feature too; see :meth:`FeatureGenerator.weigh`."""
+        if self.anchors is not None:
+            raise ExportError(
+                "Generator 'convexgan' has anchors = 'fixed': it mixes rows of its own, not those "
+                "that it is given. Expected anchors = 'drawn' of a generator that is exported. "
+                "Train phase 2 with it: fdmo train --phase1-from RUN."
+            )
+        hidden = self.network.encode(noise, labels)
+        scores = self.network.last(hidden).unflatten(1, (-1, self.samples_per_class))
+        if self.config.weights == "per-feature":
+            return masked_softmax(scores, mask.unsqueeze(1))  # (B, F, S)
+        return stream_weights(scores, mask, config=self.config, stream_dims=self.stream_dims)
 
     def update(self, game: Game) -> Mapping[str, float]:
         """Update discriminator and generator; see :meth:`FeatureGenerator.update`."""

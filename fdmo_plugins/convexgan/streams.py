@@ -7,7 +7,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from fdmo_core import ArtificialFeatures, ComponentConfig, DrawnFeatures
+from fdmo_core import ArtificialFeatures, ComponentConfig, DrawnFeatures, ExportError
 from fdmo_core.combination import convex_combination
 from fdmo_plugins.convexgan.weights import masked_softmax, one_hot_weights
 
@@ -69,3 +69,31 @@ def mix_streams(
     weighted_dims = (sum(stream_dims),) if config.tie_streams else tuple(stream_dims)
     features = convex_combination(weights, drawn, weighted_dims)
     return ArtificialFeatures(features, weights.expand(-1, len(stream_dims), -1))
+
+
+def stream_weights(
+    scores: Tensor, mask: Tensor, *, config: StreamsConfig, stream_dims: Sequence[int]
+) -> Tensor:
+    """Return the weights that :func:`mix_streams` mixes by, where they depend on scores alone.
+
+    Args:
+        scores: As there. Shape ``(B, V, S)``.
+        mask: Which of each sample's features were drawn. Shape ``(B, S)``, bool.
+        config: As there.
+        stream_dims: As there.
+
+    Returns:
+        Shape ``(B, T, S)``.
+
+    Raises:
+        ExportError: One stream keeps a drawn feature, which is chosen at random.
+    """
+    if config.artificial_streams != "both":
+        raise ExportError(
+            f"Generator '{config.name}' has artificial_streams = '{config.artificial_streams}': "
+            f"the other stream's feature is chosen at random, not by the noise. Expected "
+            f"artificial_streams = 'both' of a generator that is exported. Train phase 2 with it: "
+            f"fdmo train --phase1-from RUN."
+        )
+    weights = masked_softmax(scores, mask.unsqueeze(1))
+    return weights.expand(-1, len(stream_dims), -1)

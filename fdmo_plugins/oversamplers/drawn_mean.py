@@ -32,3 +32,8 @@ class DrawnMean(FeatureGenerator):
         weights = shares[drawn.groups].unsqueeze(1)  # (B, 1, S)
         features = convex_combination(weights, drawn, (drawn.store.shape[1],))
         return ArtificialFeatures(features, weights.expand(-1, len(self.stream_dims), -1))
+
+    def weigh(self, noise: Tensor, labels: Tensor, drawn: Tensor, mask: Tensor) -> Tensor:
+        """Return equal weights; see :meth:`FeatureGenerator.weigh`."""
+        shares = mask / mask.sum(dim=1, keepdim=True)  # (B, S)
+        return shares.unsqueeze(1).expand(-1, len(self.stream_dims), -1)

@@ -67,6 +67,11 @@ class NamesOtherSources(ConvexGan):
         return ArtificialFeatures(features, weights.flip(1) if weights is not None else None)
 
 
+class WeighsOtherwise(ConvexGan):
+    def weigh(self, noise: Tensor, labels: Tensor, drawn: Tensor, mask: Tensor) -> Tensor:
+        return super().weigh(-noise, labels, drawn, mask)
+
+
 class DrawsGlobally(ConvexGan):
     def forward(
         self, labels: Tensor, drawn: DrawnFeatures, rng: torch.Generator
@@ -143,6 +148,7 @@ BROKEN: list[tuple[type[Any], Check, str]] = [
         kit.check_features_are_what_the_weights_say,
         "is not the sum of its sources",
     ),
+    (WeighsOtherwise, kit.check_what_is_exported_is_what_it_makes, "disagree by up to"),
     (DrawsGlobally, kit.check_the_given_generator_decides, "global random generator of torch"),
     (GivesTensors, kit.check_update_gives_finite_terms, "'loss': tensor"),
     (ChangesTheClassifier, kit.check_update_changes_only_itself, "changes the classifier"),

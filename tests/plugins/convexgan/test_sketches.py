@@ -4,7 +4,7 @@ from torch import Tensor
 
 from fdmo_core import LabelledFeatures
 from fdmo_core.randomness import rng_for
-from fdmo_plugins.convexgan.sketches import class_sketches
+from fdmo_plugins.convexgan.sketches import ClassSketch
 
 STREAM_DIMS, LABELS = (2, 3), torch.tensor([0, 1, 1, 0, 0, 3])
 
@@ -15,7 +15,7 @@ def features() -> Tensor:
 
 def sketched(given: Tensor, sketch_dim: int = 4) -> Tensor:
     real = LabelledFeatures(given, LABELS)
-    return class_sketches(real, stream_dims=STREAM_DIMS, sketch_dim=sketch_dim)
+    return ClassSketch(stream_dims=STREAM_DIMS, sketch_dim=sketch_dim).fit(real)
 
 
 def test_a_sketch_is_the_projected_place_in_the_class_written_as_loops() -> None:
@@ -68,7 +68,8 @@ def test_sketches_keep_distances_within_a_class() -> None:
     given = torch.randn(6, 5, generator=rng_for(1))
     labels = torch.zeros(6, dtype=torch.int64)
 
-    sketches = class_sketches(LabelledFeatures(given, labels), stream_dims=(5,), sketch_dim=4000)
+    sketch = ClassSketch(stream_dims=(5,), sketch_dim=4000)
+    sketches = sketch.fit(LabelledFeatures(given, labels))
 
     ratios = torch.pdist(sketches) / torch.pdist(given)
     assert ratios.max() / ratios.min() < 1.3  # coordinates are rescaled one by one
