@@ -9,9 +9,7 @@ from fdmo_core.files import replacing
 from fdmo_core.interfaces import FeatureDictionary
 
 
-def write_dictionary(
-    path: Path, dictionary: FeatureDictionary, class_names: Sequence[str]
-) -> None:
+def write_dictionary(path: Path, dictionary: FeatureDictionary, class_names: Sequence[str]) -> None:
     """Write all rows of a dictionary, in its order, uncompressed and without pickle.
 
     The names are those that ``fdmo train --data`` looks for in an .npz file.

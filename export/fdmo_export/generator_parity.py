@@ -101,7 +101,8 @@ def compare_generators(path: Path, examples: Sequence[Example]) -> list[Generato
             for name, value in expected.items()
             if value is not None
         }
-        found.append(GeneratorComparison(*inputs[2].shape[:2], differences))
+        batch_size, samples, _ = inputs[2].shape
+        found.append(GeneratorComparison(batch_size, samples, differences))
     return found
 
 
