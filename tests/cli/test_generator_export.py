@@ -53,7 +53,7 @@ def test_a_person_gets_the_differences_and_the_files_and_nothing_is_replaced_una
     assert lines[2].startswith("Batch of 17 with 4 drawn: ")
     assert lines[3:] == [
         f"Wrote {tmp_path}/generator.onnx (0.0 MiB)",
-        f"Wrote {tmp_path}/dictionary.npz (0.0 MiB)",
+        f"Wrote {tmp_path}/dictionary.npz (0.1 MiB)",
     ]
 
 
