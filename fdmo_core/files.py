@@ -5,13 +5,14 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
-from safetensors.torch import save_file
-from torch import Tensor
 
 from fdmo_core.errors import RunFolderError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @contextmanager
@@ -65,9 +66,11 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_tensors(
-    path: Path, tensors: Mapping[str, Tensor], *, metadata: Mapping[str, str] | None = None
+    path: Path, tensors: Mapping[str, "Tensor"], *, metadata: Mapping[str, str] | None = None
 ) -> None:
     """Write named tensors as a safetensors file, with texts in its header."""
+    from safetensors.torch import save_file  # here: who writes no tensors need not wait for torch
+
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         temporary.touch()

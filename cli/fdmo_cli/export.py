@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from fdmo_cli.export_triton import triton
 from fdmo_cli.generator_export import write_generator
 from fdmo_cli.options import DataOption, JsonOption, LenderOption, SetOption
 
@@ -14,7 +15,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 @app.callback()
 def group() -> None:
-    """Keep ``onnx`` a command of its own, though it is the only one so far."""
+    """Keep each kind of file a command of its own."""
 
 
 @app.command()
@@ -41,11 +42,36 @@ def onnx(
         bool,
         typer.Option(help="Whether the file takes whole images, or letterboxed ones."),
     ] = True,
+    max_images: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Validation images at most that prior, thresholds and gate come from."
+        ),
+    ] = 1000,
+    license_: Annotated[
+        str, typer.Option("--license", help="Terms of use, written into the file.")
+    ] = "",
+    precision: Annotated[
+        Literal["fp32", "fp16", "int8"],
+        typer.Option(
+            help="Of weights and sums: fp16 for GPUs, int8 for a quarter of the size; both must "
+            "answer nearly as well on validation images."
+        ),
+    ] = "fp32",
     as_json: JsonOption = False,
 ) -> None:
-    """Write a run as one ONNX file, and prove that it answers as the run does."""
+    """Write a run as one ONNX file, and prove that it answers as the run does.
+
+    The file holds eight images of the data and the run's configuration, paths included.
+    """
     if part == "generator":
-        changed = {"--data": data, "--set": set_, "--no-preprocessing": not preprocessing}
+        changed = {
+            "--data": data,
+            "--set": set_,
+            "--no-preprocessing": not preprocessing,
+            "--precision": precision != "fp32",
+            "--license": license_,
+        }
         write_generator(
             run,
             out or run / "export",
@@ -55,37 +81,42 @@ def onnx(
             as_json=as_json,
         )
         return
+    from fdmo_export.runtime import import_onnxruntime
+
+    import_onnxruntime()
+    from fdmo_cli.export_rendering import print_export
     from fdmo_cli.overrides import require_data_settings
     from fdmo_cli.session import change_run, load_registry
     from fdmo_core.data import align_classes, open_data, require_input
     from fdmo_core.errors import ConfigError
     from fdmo_core.run_folder import load_run
-    from fdmo_export.runtime import import_onnxruntime
-    from fdmo_export.write import ExportOptions, export_run
+    from fdmo_export.write import ExportOptions, export_run, make_room
 
     if phase1_from is not None:
         raise ConfigError(
             f"--phase1-from is {phase1_from}. Expected it with --part generator only; a classifier "
             f"is whole in its run folder. Leave it out."
         )
-    import_onnxruntime()
     require_data_settings(set_ or ())
+    options = ExportOptions(
+        preprocessing=preprocessing,
+        precision=precision,
+        max_images=max_images,
+        license=license_,
+    )
+    path = out or run / "export" / "model.onnx"
     registry = load_registry()
     trained = load_run(run, registry)
+    make_room(path, overwrite=overwrite)
     source = change_run(trained.run.as_dict(), registry, data=data, settings=set_)
-    path = out or run / "export" / "model.onnx"
     splits = open_data(source)
     require_input(splits, trained.feature_dim)
-    options = ExportOptions(preprocessing=preprocessing)
-    report = export_run(trained, align_classes(splits, trained.class_names), path, options)
+    aligned = align_classes(splits, trained.class_names)
+    report = export_run(trained, aligned, path, options, overwrite=overwrite)
     if as_json:
-        typer.echo(json.dumps(report.as_dict()))
-        return
-    for one in report.parity.network:
-        differences = ", ".join(f"{name} {value:.1e}" for name, value in one.differences.items())
-        typer.echo(
-            f"Batch of {one.batch_size:>2} {report.parity.split} samples: {one.label_flips} classes flip; "
-            f"largest difference: {differences}"
-        )
-    typer.echo(f"Wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
-    typer.echo(f"Next: fdmo evaluate {path}")
+        typer.echo(json.dumps(report.as_dict() | {"file": str(path)}))
+    else:
+        print_export(report)
+
+
+app.command()(triton)

@@ -8,17 +8,21 @@ import sys
 import typer
 
 from fdmo_cli import (
+    bench,
     compare,
     config,
     data,
     diagnose,
     dictionary,
+    doctor,
     evaluate,
     export,
     features,
     plugins,
+    predict,
     reproduce,
     train,
+    verify,
 )
 
 app = typer.Typer(
@@ -30,7 +34,9 @@ app = typer.Typer(
 )
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
 app.add_typer(export.app, name="export", help="Write a trained run for other applications.")
+app.command("verify")(verify.verify)
 app.add_typer(data.app, name="data", help="Check images before training; draw look-alikes.")
 app.add_typer(features.app, name="features", help="Write the features of images as a file.")
 app.command("diagnose")(diagnose.diagnose)
@@ -38,6 +44,8 @@ app.add_typer(dictionary.app, name="dictionary", help="Show what artificial feat
 app.command("compare")(compare.compare)
 app.command("reproduce")(reproduce.reproduce)
 app.command("plugins")(plugins.plugins)
+app.command("doctor")(doctor.doctor)
+app.add_typer(bench.app, name="bench", help="Measure how fast exported files answer.")
 app.add_typer(config.app, name="config", help="Show configurations and their JSON schema.")
 
 

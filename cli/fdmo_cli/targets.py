@@ -58,7 +58,7 @@ def open_run(folder: Path, registry: Registry, device: torch.device) -> Target:
 
 def open_onnx(path: Path) -> Target:
     """Return an exported file as a target; it runs in onnxruntime on the CPU."""
-    classifier = OnnxClassifier(path)
+    classifier = OnnxClassifier(path, provider="cpu")
 
     def predict(inputs: Tensor) -> Tensor:
         if classifier.takes_whole_images:  # a square of the right size passes as it is

@@ -1,5 +1,6 @@
 """Makes golden examples from real images, by the training path and torch."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,10 +47,10 @@ def _whole(sample: Sample) -> Sample:
     left, top, right, bottom = sample.box or (0, 0, width, height)
     picture = Image.fromarray(sample.image).crop(
         (
-            max(0, int(left)),
-            max(0, int(top)),
-            min(width, int(right) + 1),
-            min(height, int(bottom) + 1),
+            max(0, math.floor(left)),
+            max(0, math.floor(top)),
+            min(width, math.ceil(right)),
+            min(height, math.ceil(bottom)),
         )
     )
     picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))

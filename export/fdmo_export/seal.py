@@ -1,10 +1,12 @@
 """The digest that a file carries of itself, so that a changed file is known."""
 
 import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fdmo_core.errors import ExportError
 from fdmo_export.contract import DIGEST_KEY
+from fdmo_export.wire import metadata_places
 
 if TYPE_CHECKING:
     import onnx
@@ -20,9 +22,9 @@ def sealed_bytes(model: "onnx.ModelProto") -> bytes:
     entry = model.metadata_props.add()
     entry.key, entry.value = DIGEST_KEY, UNSEALED
     content: bytes = model.SerializeToString()
-    start = _place(content)
+    place = metadata_places(content)[DIGEST_KEY]
     digest = hashlib.sha256(content).hexdigest().encode()
-    return content[:start] + digest + content[start + len(digest) :]
+    return content[: place.start] + digest + content[place.stop :]
 
 
 def require_seal(content: bytes, name: str) -> None:
@@ -32,26 +34,23 @@ def require_seal(content: bytes, name: str) -> None:
         content: The file's bytes.
         name: What messages call it.
     """
-    start = _place(content)
-    if start < 0:
-        raise ExportError(
-            f"{name} has no digest. Expected a file that 'fdmo export onnx' wrote, whole and "
-            f"unchanged. Export the run again, or fetch the file again."
-        )
-    total = hashlib.sha256(content[:start])
-    total.update(UNSEALED.encode())
-    total.update(content[start + len(UNSEALED) :])
-    if total.hexdigest().encode() != content[start : start + len(UNSEALED)]:
+    try:
+        place = metadata_places(content).get(DIGEST_KEY, slice(0, 0))
+    except ValueError:
+        place = slice(0, 0)
+    total = hashlib.sha256()
+    view = memoryview(content)  # the weights are not copied
+    for part in (view[: place.start], UNSEALED.encode(), view[place.stop :]):
+        total.update(part)
+    if total.hexdigest().encode() != content[place]:
         raise ExportError(
             f"{name} was changed or damaged after its export: its digest is not that of its "
-            f"content. Expected the file as 'fdmo export onnx' wrote it. Export the run again, or "
-            f"fetch the file again."
+            f"content. Expected the file as 'fdmo export onnx' wrote it. Fetch the file again, or "
+            f"export the run again."
         )
 
 
-def _place(content: bytes) -> int:
-    """Return where the digest begins, or -1."""
-    key = DIGEST_KEY.encode()
-    found = content.rfind(key)
-    start = found + len(key) + 2  # tag and length of the value's field
-    return start if found >= 0 and start + len(UNSEALED) <= len(content) else -1
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

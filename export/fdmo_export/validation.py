@@ -1,4 +1,4 @@
-"""What the trained network says of validation images: the evidence for priors, thresholds, gates."""
+"""What the trained network says of held-out images: evidence for priors, thresholds and gates."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fdmo_core.batches import scale_pixels
+from fdmo_core.errors import ExportError
 from fdmo_core.preprocessing import prepare
 from fdmo_core.randomness import rng_for
 from fdmo_core.run_folder import TrainedRun
-from fdmo_core.samples import Sample, Split, Splits
+from fdmo_core.samples import Sample, Split
 
 SCORE_BATCH = 32  # images at a time
 
@@ -37,22 +38,32 @@ class Scored:
         return self.split[int(self.rows[index])]
 
 
-def score_validation(trained: TrainedRun, splits: Splits, *, max_images: int) -> Scored:
-    """Return validation images, as many of each class as there are up to a limit, with scores.
+def score(trained: TrainedRun, split: Split, max_images: int) -> Scored:
+    """Return images of a split, as many of each class as there are up to a limit, with scores.
 
     Args:
         trained: Its network is on the CPU.
-        splits: Of the run, in its class order.
+        split: Of the run's data, in its class order.
         max_images: How many at most, over all classes.
+
+    Raises:
+        ExportError: A score is not a number.
     """
-    rows = balanced_rows(splits.val.labels, max_images, seed=trained.run.core.seed)
+    rows = balanced_rows(split.labels, max_images, seed=trained.run.core.seed)
     parts = []
     for part in np.split(rows, range(SCORE_BATCH, len(rows), SCORE_BATCH)):
-        samples = [prepare(splits.val[int(row)], trained.image_size).image for row in part]
+        samples = [prepare(split[int(row)], trained.image_size).image for row in part]
         if samples:
             parts.append(_logits(trained, torch.stack(samples)))
     logits = torch.cat(parts) if parts else torch.empty(0, len(trained.class_names))
-    return Scored(splits.val, rows, logits, torch.from_numpy(splits.val.labels[rows]))
+    broken = int((~logits.isfinite()).any(dim=1).sum())
+    if broken:
+        raise ExportError(
+            f"The network answers {broken} of {len(rows)} samples with scores that are not finite. "
+            f"Expected numbers. Look in log.jsonl where the losses of {trained.folder} left them, "
+            f"and train again."
+        )
+    return Scored(split, rows, logits, torch.from_numpy(split.labels[rows]))
 
 
 @torch.no_grad()

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import attention
+import deployment
+import deployment_int8
 import loading
 import per_feature
 import phase2
@@ -20,7 +22,15 @@ MODULES: dict[tuple[str, ...], Callable[[], list[Benchmark]]] = {
     ("per-feature-time", "per-feature-memory"): per_feature.benchmarks,
     ("forward-shared", "phase1-shared", "phase1-cached", "cache-read"): prefix.benchmarks,
     ("loading",): loading.benchmarks,
+    (
+        "onnx-eager",
+        "onnx-shared",
+        "onnx-eager-batch",
+        "onnx-shared-batch",
+        "preprocessing",
+    ): deployment.benchmarks,
     ("phase1-scaling",): scaling.benchmarks,
+    ("onnx-int8",): deployment_int8.benchmarks,
     (
         "smote-rate",
         "smote-rate-at-once",

@@ -6,6 +6,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+import torch
+
+from fdmo_cli.export_rendering import print_export
+from fdmo_export.comparison import Comparison
+from fdmo_export.opening import describe_file
+from fdmo_export.operation import SourcePrior
+from fdmo_export.parity import ImageParity, Parity
+from fdmo_export.precision import PrecisionReport
+from fdmo_export.write import Export
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 WITHOUT_RUNTIME = """
@@ -31,32 +42,99 @@ def test_json_names_the_file_and_what_was_compared(
 ) -> None:
     printed = json.loads(exported.stdout)
 
-    assert printed.keys() == {"file", "split", "comparisons"}
-    assert printed["split"] == "val"
-    assert [one["batch_size"] for one in printed["comparisons"]] == [1, 3, 17]
-    assert all(one["agrees"] and one["label_flips"] == 0 for one in printed["comparisons"])
+    assert printed.keys() == {"file", "parity", "precision", "prior", "external_data"}
+    parity = printed["parity"]
+    assert parity["split"] == "val"
+    assert [one["batch_size"] for one in parity["network"]] == [1, 3, 17]
+    assert all(one["agrees"] and one["label_flips"] == 0 for one in parity["network"])
+    assert parity["images"]["agrees"]
+    assert parity["images"]["images"] == 24
     assert exported.stderr == ""
 
 
-def test_the_comparisons_are_written_beside_the_file_and_nothing_else(
+def test_what_was_compared_is_written_beside_the_file_and_nothing_else(
     exported: subprocess.CompletedProcess[str], onnx_file: Path
 ) -> None:
     parity = json.loads((onnx_file.parent / "parity.json").read_text())
 
-    printed = json.loads(exported.stdout)
-    assert parity == {name: printed[name] for name in ("split", "comparisons")}
+    assert parity == json.loads(exported.stdout) | {"file": "model.onnx"}
     assert sorted(path.name for path in onnx_file.parent.iterdir()) == ["model.onnx", "parity.json"]
 
 
 def test_a_person_gets_the_differences_and_the_next_command(
     fdmo: Command, run_folder: Path, tmp_path: Path
 ) -> None:
+    (tmp_path / "net.onnx").write_text("of the last export")
+    options = ("--out", "net.onnx", "--overwrite", "--license", "CC0-1.0", "--max-images", 9)
+
+    result = fdmo("export", "onnx", run_folder, *options, cwd=tmp_path)
+
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0].strip() == "Largest differences of file and trained network, on val samples"
+    headings = [cell.strip() for cell in lines[2].strip("┃").split("┃")]
+    assert headings == ["output", "batch of 1", "batch of 3", "batch of 17", "9 images"]
+    rows = [line.strip("│").split("│")[0].strip() for line in lines if line.startswith("│")]
+    assert rows == [
+        *("probabilities", "logits", "features", "landmarks", "visibility"),
+        "classes that flip",
+    ]
+    assert any(
+        line.startswith("Whole images were prepared as in training on one") for line in lines
+    )
+    assert lines[-2].startswith("Wrote net.onnx (0.")
+    assert lines[-1] == "Next: fdmo evaluate net.onnx"
+    metadata = describe_file(tmp_path / "net.onnx").metadata
+    assert (metadata["license"], metadata["prior"]["images"]) == ("CC0-1.0", 9)
+
+
+def test_a_file_that_is_there_is_left_alone(
+    fdmo: Command, run_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "net.onnx").write_text("mine")
+
     result = fdmo("export", "onnx", run_folder, "--out", "net.onnx", cwd=tmp_path)
 
-    lines = result.stdout.splitlines()
-    assert lines[0].startswith("Batch of  1 val samples: 0 classes flip; largest difference: prob")
-    assert lines[2].startswith("Batch of 17 val samples: ")
-    assert lines[3:] == ["Wrote net.onnx (0.1 MiB)", "Next: fdmo evaluate net.onnx"]
+    assert result.returncode == 1
+    assert result.stderr == (
+        "Error: net.onnx is there already. Expected the name of a file that is not. Choose another "
+        "one with --out, or replace the file with --overwrite.\n"
+    )
+    assert (tmp_path / "net.onnx").read_text() == "mine"
+
+
+def test_weights_beside_the_file_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    found = Comparison(1, 0, {"probabilities": 1e-7}, open_landmarks=2)
+    images = ImageParity(20, 1, 0.01, 0.001, 0.012, 2)
+    prior = SourcePrior(torch.full((2,), 0.5), 0.0, 0)
+    external = {"file": "test_export.py.data", "bytes": 3 * 2**30, "sha256": "ab"}
+
+    print_export(
+        Export(
+            Path(__file__), Parity("val", [found], images), PrecisionReport("fp32"), prior, external
+        )
+    )
+
+    lines = capsys.readouterr().out.splitlines()
+    assert (
+        "Whole images were prepared as in training on one side, by the file on the other: 1.20% of "
+        "the network's pixel values differ, by at most 2 of 255; the mean difference of a "
+        "probability is 1.0e-03."
+    ) in lines
+    assert "2 landmark(s) were left out: two cells of their heatmap are as good." in lines
+    assert (
+        "The weights do not fit into one ONNX file. They are in test_export.py.data (3072.0 MiB); "
+        "keep both files in one folder."
+    ) in lines
+
+
+def test_an_unknown_precision_is_an_error(fdmo: Command, run_folder: Path) -> None:
+    result = fdmo("export", "onnx", run_folder, "--precision", "fp8")
+
+    assert result.returncode == 1
+    assert result.stderr == (
+        "Error: precision is 'fp8'. Expected one of fp32, fp16, int8. Choose one of these.\n"
+    )
 
 
 def test_a_folder_that_is_no_run_is_an_error(fdmo: Command, tmp_path: Path) -> None:

@@ -1,139 +1,211 @@
-"""Whether a file answers as the network does, and what is said if not."""
+"""A file's own examples, run on execution providers, without torch."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import numpy_helper
-from torch import Tensor
 
 from fdmo_core.errors import ExportError
-from fdmo_export.contract import OUTPUTS
-from fdmo_export.graph import DeployedClassifier
-from fdmo_export.runtime import OnnxClassifier
-from fdmo_export.verify import TOLERANCE, Comparison, compare, require_agreement
+from fdmo_export.opening import describe_file
+from fdmo_export.verify import (
+    MOST_MOVED,
+    TOLERANCES,
+    Answer,
+    ProviderAnswers,
+    Verification,
+    require_answers,
+    require_valid,
+    verify_file,
+)
 
 Edit = Callable[[Callable[[onnx.ModelProto], None]], Path]
 
-GOOD = Comparison(1, 0, dict.fromkeys(OUTPUTS, TOLERANCE))
 NAN = float("nan")
+SCRIPT = """
+import sys
+from pathlib import Path
+from fdmo_export.verify import require_answers, verify_file
+
+require_answers(verify_file(Path(sys.argv[1]), ["cpu"]))
+print("torch" in sys.modules)
+"""
 
 
-def scale_weights(factor: float) -> Callable[[onnx.ModelProto], None]:
-    """Return an edit that multiplies every convolution's and matrix's weights."""
-
+def edit_initializer(
+    change: Callable[[Any], Any], wanted: Callable[[Any], bool]
+) -> Callable[[onnx.ModelProto], None]:
     def edit(model: onnx.ModelProto) -> None:
+        found = False
         for one in model.graph.initializer:
             values = numpy_helper.to_array(one)
-            if values.dtype == np.float32 and values.ndim > 1:
-                one.CopyFrom(numpy_helper.from_array(values * np.float32(factor), one.name))
+            if wanted(values):
+                found = True
+                changed = change(values).astype(values.dtype)
+                one.CopyFrom(numpy_helper.from_array(changed, one.name))
+        assert found
 
     return edit
 
 
-def test_an_untouched_file_agrees_at_every_batch_size(
-    onnx_file: Path, deployed: DeployedClassifier, images: Tensor
-) -> None:
-    comparisons = compare(deployed, onnx_file, images)
-
-    assert [one.batch_size for one in comparisons] == [1, 3, 17]
-    assert [one.label_flips for one in comparisons] == [0, 0, 0]
-    assert all(one.agrees and tuple(one.differences) == OUTPUTS for one in comparisons)
-    require_agreement(comparisons)
+flip_filters = edit_initializer(lambda w: w[:, ::-1], lambda w: w.ndim == 4 and w.shape[1] == 3)
+"""Exchanges red and blue in the first layer, as a file for BGR would."""
 
 
-def test_differences_are_the_largest_ones_relative_to_values_above_1(
-    edited: Edit, deployed: DeployedClassifier, images: Tensor
-) -> None:
-    path = edited(scale_weights(1.5))
+def answers(*differences: float, landmarks: int = 0, moved: int = 0) -> ProviderAnswers:
+    found = [Answer("tee", "tee", one, 0) for one in differences[:-1]]
+    found.append(Answer("tee", "tee", differences[-1], moved))
+    return ProviderAnswers("cpu", found, landmarks, 0.02)
 
-    first, *_ = compare(deployed, path, images)
 
-    found = OnnxClassifier(path).run(images[:1].numpy())
-    for name, output in zip(OUTPUTS, deployed(images[:1]), strict=True):
-        largest = max(1.0, *(abs(value) for value in output[0].tolist()))
-        apart = max(
-            abs(a - b) for a, b in zip(found[name][0].tolist(), output[0].tolist(), strict=True)
+def test_a_good_file_answers_as_it_says(onnx_file: Path) -> None:
+    found = verify_file(onnx_file, ["cpu"])
+
+    (cpu,) = found.providers
+    examples = describe_file(onnx_file).golden_examples()
+    assert (cpu.provider, cpu.tolerance, found.precision) == ("cpu", 0.02, "fp32")
+    assert len(cpu.answers) == len(examples) == 8
+    assert cpu.num_landmarks == 8 * 8
+    assert cpu.agrees
+    assert all(one.expected == one.found for one in cpu.answers)
+    assert max(one.difference for one in cpu.answers) > 0  # it was measured
+    require_answers(found)
+
+
+def test_no_torch_is_imported(onnx_file: Path) -> None:
+    command = [sys.executable, "-c", SCRIPT, str(onnx_file)]
+
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert result.stdout == "False\n"
+
+
+def test_a_file_that_takes_blue_for_red_is_found(edited: Edit) -> None:
+    path = edited(flip_filters)
+
+    found = verify_file(path, ["cpu"])
+
+    assert not found.providers[0].agrees
+    with pytest.raises(ExportError, match="answers otherwise on cpu than the trained network"):
+        require_answers(found)
+
+
+def test_a_file_with_other_answers_inside_is_found(edited: Edit) -> None:
+    halved = edit_initializer(lambda w: w * 0.5, lambda w: w.ndim == 4)
+
+    assert not verify_file(edited(halved), ["cpu"]).providers[0].agrees
+
+
+def test_differences_are_those_of_a_loop(edited: Edit) -> None:
+    path = edited(flip_filters)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    names = describe_file(path).metadata["class_names"]
+
+    found = verify_file(path, ["cpu"]).providers[0].answers
+
+    for answer, example in zip(found, describe_file(path).golden_examples(), strict=True):
+        probabilities, landmarks = session.run(
+            ["probabilities", "landmarks"], {"image": example.input[np.newaxis]}
         )
-        assert first.differences[name] == pytest.approx(apart / largest, rel=1e-4)
+        expected = example.outputs["probabilities"].tolist()
+        pairs = zip(probabilities[0].tolist(), expected, strict=True)
+        assert answer.difference == pytest.approx(max(abs(a - b) for a, b in pairs), rel=1e-5)
+        assert answer.expected == names[expected.index(max(expected))]
+        assert answer.found == names[int(probabilities[0].argmax())]
+        limit = 0.06 * max(example.input.shape)
+        assert answer.moved_landmarks == sum(
+            max(abs(x - u), abs(y - v)) > limit
+            for (x, y), (u, v) in zip(landmarks[0], example.outputs["landmarks"], strict=True)
+        )
 
 
-def test_flips_are_the_images_whose_best_class_differs(
-    edited: Edit, deployed: DeployedClassifier, images: Tensor
+def test_each_usable_provider_runs_and_the_others_are_named_with_the_reason(
+    onnx_file: Path,
 ) -> None:
-    path = edited(scale_weights(-1.5))
+    found = verify_file(onnx_file)
 
-    comparisons = compare(deployed, path, images)
-
-    found = OnnxClassifier(path).run(images.numpy())["probabilities"].argmax(axis=1)
-    expected = deployed(images)[0].argmax(dim=1).numpy()
-    assert [one.label_flips for one in comparisons] == [
-        int((found != expected)[rows].sum()) for rows in (slice(1), slice(1, 4), slice(4, 21))
-    ]
-    assert sum(one.label_flips for one in comparisons) > 0
-
-
-def test_few_images_are_repeated(
-    onnx_file: Path, deployed: DeployedClassifier, images: Tensor
-) -> None:
-    assert [one.batch_size for one in compare(deployed, onnx_file, images[:2])] == [1, 3, 17]
+    assert found.providers[0].provider == "cpu"
+    assert {one.provider for one in found.providers} | found.unusable.keys() == {
+        "cpu",
+        "cuda",
+        "tensorrt",
+    }
+    assert all(f"'{name}'" in reason for name, reason in found.unusable.items())
 
 
-def test_a_tampered_file_fails_with_its_figures(
-    edited: Edit, deployed: DeployedClassifier, images: Tensor
-) -> None:
-    comparisons = compare(deployed, edited(scale_weights(-1.5)), images)
+def test_a_provider_that_was_asked_for_and_cannot_be_used_is_an_error(onnx_file: Path) -> None:
+    unusable = verify_file(onnx_file).unusable
+    if not unusable:
+        pytest.skip("every provider can be used here")
 
-    with pytest.raises(ExportError) as caught:
-        require_agreement(comparisons)
-
-    message = str(caught.value)
-    for one in comparisons:
-        assert f"batch of {one.batch_size}: {one.label_flips} class(es) flip; largest" in message
-        for name, value in one.differences.items():
-            assert f"{name} {value:.1e}" in message
-
-
-def test_only_the_batches_that_disagree_are_listed() -> None:
-    bad = Comparison(3, 1, {"probabilities": 0.0, "logits": 0.25, "features": 0.0})
-
-    with pytest.raises(ExportError) as caught:
-        require_agreement([GOOD, bad])
-
-    assert str(caught.value) == (
-        "The exported file disagrees with the trained network:\n"
-        "  batch of 3: 1 class(es) flip; largest differences probabilities 0.0e+00, logits "
-        "2.5e-01, features 0.0e+00\n"
-        "Expected no flip and differences of at most 1e-04. Nothing was written; report this with "
-        "the run's environment.json."
-    )
+    name = next(iter(unusable))
+    with pytest.raises(ExportError, match=f"'{name}'"):
+        verify_file(onnx_file, ["cpu", name])
 
 
 @pytest.mark.parametrize(
-    ("flips", "logits", "features", "agrees"),
+    ("found", "agrees", "outside"),
     [
-        (0, TOLERANCE, TOLERANCE, True),
-        (1, 0.0, 0.0, False),
-        (0, 2 * TOLERANCE, 0.0, False),
-        (0, 0.0, 2 * TOLERANCE, False),
-        (0, 0.0, NAN, False),
-        (0, NAN, 0.0, False),
+        (answers(0.0, 0.02), True, []),
+        (answers(0.0, 0.021), False, [2]),
+        (answers(NAN, 0.0, 0.5), False, [1, 3]),
+        (answers(0.0, landmarks=8, moved=int(8 * MOST_MOVED)), True, []),
+        (answers(0.0, landmarks=8, moved=int(8 * MOST_MOVED) + 1), False, []),
     ],
 )
-def test_agreement_needs_no_flip_and_every_output_within_the_tolerance(
-    flips: int, logits: float, features: float, agrees: bool
+def test_agreement_needs_probabilities_within_the_tolerance_and_landmarks_in_place(
+    found: ProviderAnswers, agrees: bool, outside: list[int]
 ) -> None:
-    differences = {"probabilities": 0.0, "logits": logits, "features": features}
-
-    assert Comparison(1, flips, differences).agrees is agrees
+    assert (found.agrees, found.outside) == (agrees, outside)
 
 
-def test_a_comparison_as_plain_data_says_whether_it_agrees() -> None:
-    assert GOOD.as_dict() == {
-        "batch_size": 1,
-        "label_flips": 0,
-        "differences": dict.fromkeys(OUTPUTS, TOLERANCE),
-        "agrees": True,
-    }
+def test_the_message_names_provider_examples_and_what_is_allowed() -> None:
+    bad = answers(0.5, 0.0, NAN, landmarks=24, moved=1)
+
+    with pytest.raises(ExportError) as caught:
+        require_answers(Verification(Path("net.onnx"), "fp32", [answers(0.0), bad], {}))
+
+    assert str(caught.value) == (
+        "net.onnx answers otherwise on cpu than the trained network: on cpu the examples with a "
+        "probability too far off are 1, 3, and 1 of 24 landmarks lie elsewhere. Expected at most "
+        "0.02 in a probability at fp32, and at most 25% of the landmarks. Use another provider, "
+        "update onnxruntime and drivers, or export the run again."
+    )
+
+
+def test_every_precision_has_a_tolerance_and_the_exact_one_the_smallest() -> None:
+    assert TOLERANCES["fp32"] < TOLERANCES["fp16"] < TOLERANCES["int8"]
+
+
+def test_a_graph_that_is_no_valid_onnx_is_refused(edited: Edit) -> None:
+    def break_it(model: onnx.ModelProto) -> None:
+        model.graph.node[0].op_type = "Konv"
+
+    path = edited(break_it)
+
+    with pytest.raises(ExportError) as caught:
+        require_valid(path)
+
+    message = str(caught.value)
+    assert message.startswith(f"{path} is no valid ONNX: ")
+    assert message.endswith(
+        " Expected a file that onnx.checker passes. Export the run again, and report it if that "
+        "does not help."
+    )
+
+
+def test_what_was_found_is_plain_data(onnx_file: Path) -> None:
+    found = verify_file(onnx_file, ["cpu"]).as_dict()
+
+    assert found.keys() == {"file", "precision", "providers", "unusable"}
+    (cpu,) = found["providers"]
+    assert cpu.keys() == {"provider", "answers", "num_landmarks", "tolerance", "agrees"}
+    assert cpu["answers"][0].keys() == {"expected", "found", "difference", "moved_landmarks"}

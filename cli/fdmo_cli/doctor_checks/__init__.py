@@ -1,0 +1,1 @@
+"""What ``fdmo doctor`` looks at, one function a check."""

@@ -1,0 +1,1 @@
+"""What ``fdmo predict`` is made of: files, images ahead of the session, lines, and the output."""
