@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from fdmo_core.journal import Journal
 from fdmo_core.registry import Registry
 from fdmo_core.trained_phases import TrainedPhase1, TrainedPhase2, open_phase1, open_phase2
 from fdmo_export.contract import MAX_FILE_BYTES
+from fdmo_export.describe import add_entry
 from fdmo_export.dictionary_file import write_dictionary
 from fdmo_export.generator_graph import DeployedGenerator, takes_any_width, trace_generator
 from fdmo_export.generator_parity import (
@@ -138,17 +138,16 @@ def write_generator(
     if any_width:
         sizes.append((BATCH_SIZES[-1], generator.samples_per_class + 1))
     described = _describe(phase1, phase2, chances) | {"any_number_of_samples": any_width}
-    text = json.dumps(described, ensure_ascii=False)
-    onnx.helper.set_model_props(model, {GENERATOR_KEY: text})
+    add_entry(model, GENERATOR_KEY, described)
     examples = [
         make_example(generator, phase2.dictionary, chances, batch_size=size, samples=samples)
         for size, samples in sizes
     ]
+    parity = compare_generators(model, examples)
+    require_same_features(parity)
     make_folder(path.parent)
     with replacing(path) as temporary:
         temporary.write_bytes(sealed_bytes(model))
-        parity = compare_generators(temporary, examples)
-        require_same_features(parity)
     return parity
 
 

@@ -61,6 +61,7 @@ def test_a_person_gets_the_differences_and_the_files_and_nothing_is_replaced_una
     ("options", "named"),
     [
         (("--data", "digits"), "--data"),
+        (("--max-images", "5"), "--max-images"),
         (("--no-preprocessing", "--set", "data.image_size=24"), "--set and --no-preprocessing"),
     ],
 )
