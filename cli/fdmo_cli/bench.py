@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 TORCH_EAGER = "torch eager"
+Answer = Callable[["NDArray[Any]"], object]
 
 
 @app.callback()
@@ -54,7 +55,6 @@ def onnx(
     from fdmo_core.files import make_folder, write_json
     from fdmo_export.runtime import OnnxClassifier
     from fdmo_export.threads import available_threads
-    from fdmo_export.timing import time_in_turn
 
     shape, threads = _read_size(size), available_threads()
     if out is not None:
@@ -63,24 +63,17 @@ def onnx(
         name: OnnxClassifier(model, provider=name, threads=threads) for name in provider or ["cpu"]
     }
     file = next(iter(files.values()))
-    answers: dict[str, Callable[[Any], object]] = {
-        f"onnxruntime {name}": one.run for name, one in files.items()
-    }
+    answers: dict[str, Answer] = {f"onnxruntime {name}": one.run for name, one in files.items()}
     if run is not None:
         answers[TORCH_EAGER] = _torch_eager(run, file, threads)
-    lines = []
-    for batch_size in batch or [1, 8]:
-        inputs = _make_inputs(file, batch_size, *shape)
-        actions = {name: partial(answer, inputs) for name, answer in answers.items()}
-        timings = time_in_turn(actions, batch_size=batch_size, seconds=seconds)
-        lines += [{"by": name, **one.as_dict()} for name, one in timings.items()]
+    batches = [_make_inputs(file, one, *shape) for one in batch or [1, 8]]
     report = {
         "file": str(model),
-        "input": list(inputs.shape[1:]),
+        "input": list(batches[0].shape[1:]),
         "threads": threads,
         "processor": _processor_name(),
         "versions": _versions(with_torch=run is not None),
-        "timings": lines,
+        "timings": [line for one in batches for line in _time(answers, one, seconds)],
     }
     if out is not None:
         write_json(out, report)
@@ -88,6 +81,17 @@ def onnx(
         typer.echo(json.dumps(report))
     else:
         _print(report)
+
+
+def _time(
+    answers: Mapping[str, Answer], inputs: "NDArray[Any]", seconds: float
+) -> list[dict[str, Any]]:
+    """Return a line for each way to answer one batch."""
+    from fdmo_export.timing import time_in_turn
+
+    actions = {name: partial(answer, inputs) for name, answer in answers.items()}
+    timings = time_in_turn(actions, batch_size=len(inputs), seconds=seconds)
+    return [{"by": name, **one.as_dict()} for name, one in timings.items()]
 
 
 def _read_size(text: str) -> tuple[int, int]:
@@ -117,9 +121,7 @@ def _make_inputs(
     return rng.integers(0, 256, (batch_size, *one), dtype=np.uint8)
 
 
-def _torch_eager(
-    run: Path, file: "OnnxClassifier", threads: int
-) -> Callable[["NDArray[Any]"], object]:
+def _torch_eager(run: Path, file: "OnnxClassifier", threads: int) -> Answer:
     """Return a function that answers as the file does, computed by PyTorch on the CPU."""
     import torch
 

@@ -10,6 +10,8 @@ from fdmo_cli.export_triton import triton
 from fdmo_cli.generator_export import write_generator
 from fdmo_cli.options import DataOption, JsonOption, LenderOption, SetOption
 
+DEFAULT_IMAGES = 1000
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -47,7 +49,7 @@ def onnx(
         typer.Option(
             min=1, help="Validation images at most that prior, thresholds and gate come from."
         ),
-    ] = 1000,
+    ] = DEFAULT_IMAGES,
     license_: Annotated[
         str, typer.Option("--license", help="Terms of use, written into the file.")
     ] = "",
@@ -69,6 +71,7 @@ def onnx(
             "--data": data,
             "--set": set_,
             "--no-preprocessing": not preprocessing,
+            "--max-images": max_images != DEFAULT_IMAGES,
             "--precision": precision != "fp32",
             "--license": license_,
         }

@@ -33,15 +33,16 @@ def write_generator(
     from fdmo_cli.session import load_registry
     from fdmo_core.errors import ConfigError
     from fdmo_core.journal import Journal
-    from fdmo_export.generator_part import export_generator
-    from fdmo_export.runtime import import_onnxruntime
+    from fdmo_export.onnxruntime_package import import_onnxruntime
 
     if unused:
         raise ConfigError(
             f"{' and '.join(unused)} would change how a classifier is exported. Expected none of "
             f"it with --part generator, which takes everything from the run. Leave it out."
         )
-    import_onnxruntime()
+    import_onnxruntime()  # before anything that takes long
+    from fdmo_export.generator_part import export_generator
+
     registry = load_registry()
     with ProgressBars(quiet=as_json) as bars, Journal(show=bars.show, say=bars.say) as journal:
         report = export_generator(

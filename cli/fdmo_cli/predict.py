@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fdmo_cli.options import JsonOption
+from fdmo_core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from fdmo_cli.prediction.lines import Format, Lines
     from fdmo_cli.prediction.output import Kept, Output
     from fdmo_cli.prediction.stream import PredictionSettings
-    from fdmo_core.errors import DataError
     from fdmo_export.runtime import OnnxClassifier
 
 SOME_FAILED = 3  # exit code
@@ -29,7 +29,7 @@ def predict(
     ],
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
-    top: Annotated[int, typer.Option("--top", help="Classes of each answer.")] = 5,
+    top: Annotated[int, typer.Option("--top", help="Classes of each answer at most.")] = 5,
     batch: Annotated[int, typer.Option("--batch", help="Images at once.")] = 32,
     provider: Annotated[
         str, typer.Option("--provider", help="auto, cpu, cuda or tensorrt.")
@@ -56,7 +56,7 @@ def predict(
     ] = 64_000_000,
 ) -> None:
     """Classify image files; exit code 3 if some of them cannot be read."""
-    from fdmo_cli.prediction.output import NOTHING, Output, read_kept
+    from fdmo_cli.prediction.output import Output
     from fdmo_cli.prediction.stream import PredictionSettings
     from fdmo_export.runtime import OnnxClassifier
     from fdmo_export.threads import available_threads
@@ -73,16 +73,14 @@ def predict(
     )
     classifier.predict([], target_prior=prior, tau=tau)  # refuses the file or a dial at once
     for one in classifier.passed_over if provider != "auto" else ():
-        typer.echo(f"The {classifier.provider} is used; {one}", err=True)
+        typer.echo(f"Provider '{classifier.provider}' is used; {one}", err=True)
     lines = _lines(classifier, form, top, prior, tau)
     settings = PredictionSettings(batch, available_threads(), max_pixels, prior, tau)
-    kept = NOTHING if out is None else read_kept(out, lines)
-    if kept.size:
-        cut = ", without a last line that was cut" if kept.was_cut else ""
-        typer.echo(f"{out} keeps {len(kept.files)} answer(s){cut}.", err=True)
+    kept = _read_kept(out, lines)
+    files = _remaining(paths, kept)
     try:
         with Output(out, lines, kept) as output:
-            bad = _classify(paths, classifier, settings, output, kept)
+            bad = _classify(files, classifier, settings, output)
     except BrokenPipeError:  # who read the answers has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
@@ -96,15 +94,17 @@ def predict(
 def _format(*, as_json: bool, as_csv: bool, out: Path | None) -> "Format":
     """Return how answers are written; those in a file are for a machine."""
     if as_json and as_csv:
-        raise _setting("--json and --csv are both given. Expected one of them. Choose one")
+        raise ConfigError("--json and --csv are both given. Expected one of them. Choose one.")
     if out is not None and not (as_json or as_csv):
-        raise _setting("--out is given without a format. Expected --json or --csv. Add one of them")
+        raise ConfigError(
+            "--out is given without a format. Expected --json or --csv. Add one of them."
+        )
     return "json" if as_json else "csv" if as_csv else "text"
 
 
 def _require_positive(name: str, value: int) -> None:
     if value < 1:
-        raise _setting(f"{name} is {value}. Expected at least 1. Give a positive number")
+        raise ConfigError(f"{name} is {value}. Expected at least 1. Give a positive number.")
 
 
 def _read_prior(given: str) -> Any:
@@ -114,16 +114,10 @@ def _read_prior(given: str) -> Any:
     try:
         return json.loads(Path(given).read_bytes())
     except (OSError, ValueError) as error:
-        raise _setting(
+        raise ConfigError(
             f"--target-prior {given} cannot be read ({error}). Expected 'balanced', 'training' or "
-            f"a JSON file with a probability for each class, as a list or by name. Correct it"
+            f"a JSON file with a probability for each class, as a list or by name. Correct it."
         ) from error
-
-
-def _setting(message: str) -> Exception:
-    from fdmo_core.errors import ConfigError
-
-    return ConfigError(f"{message}.")
 
 
 def _lines(
@@ -140,36 +134,51 @@ def _lines(
     return Lines(form, min(top, len(names)), names, landmarks, model)
 
 
+def _read_kept(out: Path | None, lines: "Lines") -> "Kept":
+    """Return what the output holds already, and say so."""
+    from fdmo_cli.prediction.output import NOTHING, read_kept
+
+    kept = NOTHING if out is None else read_kept(out, lines)
+    if kept.size:
+        cut = ", without a last line that was cut" if kept.was_cut else ""
+        typer.echo(f"{out} keeps {len(kept.files)} answer(s){cut}.", err=True)
+    return kept
+
+
+def _remaining(paths: list[str], kept: "Kept") -> Iterable[str]:
+    """Return the files without an answer; a list unless their names are still to come."""
+    from fdmo_cli.prediction.files import FROM_STDIN, list_files
+
+    found = list_files(paths, sys.stdin.buffer)
+    if FROM_STDIN in paths:
+        return (one for one in found if one not in kept.files)
+    known = list(found)
+    if not known:
+        raise DataError(
+            f"There is no image in {', '.join(paths)}. Expected image files, or folders of them. "
+            f"Correct the paths."
+        )
+    return [one for one in known if one not in kept.files]
+
+
 def _classify(
-    paths: list[str],
+    files: Iterable[str],
     classifier: "OnnxClassifier",
     settings: "PredictionSettings",
     output: "Output",
-    kept: "Kept",
-) -> "list[DataError]":
+) -> list[DataError]:
     """Write the answers; return why some files have none."""
-    from fdmo_cli.prediction.files import FROM_STDIN, list_files
     from fdmo_cli.prediction.stream import predict_files
     from fdmo_cli.progress import ProgressBars
-    from fdmo_core.errors import DataError
     from fdmo_core.journal import Progress
 
-    found = list_files(paths, sys.stdin.buffer)
-    files: Iterable[str] = (one for one in found if one not in kept.files)
-    if FROM_STDIN not in paths:
-        files = list(files)
-    total = len(files) if isinstance(files, list) else 0  # unknown
-    bad = []
+    total = len(files) if isinstance(files, list) else 0  # grows with what comes
     done = 0
+    bad = []
     with ProgressBars(quiet=output.is_shown or not sys.stderr.isatty()) as bars:
         for answers in predict_files(files, classifier, settings):
             output.add((file, one) for file, one in answers if not isinstance(one, DataError))
             bad += [one for _, one in answers if isinstance(one, DataError)]
             done += len(answers)
             bars.show(Progress("predict", done, max(total, done), {}))
-    if not done and not kept.files:
-        raise DataError(
-            f"There is no image in {', '.join(paths)}. Expected image files, or folders of them. "
-            f"Correct the paths."
-        )
     return bad

@@ -36,9 +36,10 @@ def read_boxes(
 
 
 def _rows(boxes: Any) -> Sequence[Any]:
-    if np.ndim(boxes) == 0:
-        raise ShapeError(f"Boxes are {boxes!r}. Expected one an image. {ADVICE}.")
-    return list(boxes)
+    try:
+        return list(boxes)
+    except TypeError as error:
+        raise ShapeError(f"Boxes are {boxes!r}. Expected one an image. {ADVICE}.") from error
 
 
 def _read_box(box: Any, index: int) -> NDArray[np.float32] | None:

@@ -79,7 +79,7 @@ def output_names(*, of_features: bool, num_landmarks: int) -> tuple[str, ...]:
         of_features: Whether it takes features instead of images.
         num_landmarks: K; 0 without a landmark head.
     """
-    names = (OUTPUT_PROBABILITIES, OUTPUT_LOGITS)
+    names: tuple[str, ...] = (OUTPUT_PROBABILITIES, OUTPUT_LOGITS)
     if not of_features:
         names += (OUTPUT_FEATURES,)
     if num_landmarks:

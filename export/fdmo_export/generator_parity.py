@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
+import onnx
 import torch
 from torch import Tensor
 
@@ -12,7 +12,7 @@ from fdmo_core.errors import ExportError
 from fdmo_core.interfaces import ArtificialFeatures, FeatureDictionary, FeatureGenerator
 from fdmo_core.randomness import rng_for
 from fdmo_export.generator_graph import INPUTS, OUTPUT_FEATURES, OUTPUT_WEIGHTS, OUTPUTS
-from fdmo_export.runtime import import_onnxruntime
+from fdmo_export.sessions import open_session
 
 BATCH_SIZES = (1, 3, 17)  # none is the size that was traced
 TOLERANCE = 1e-4  # float32 sums in another order; relative for numbers above 1
@@ -80,17 +80,16 @@ class GeneratorComparison:
         return asdict(self) | {"agrees": self.agrees}
 
 
-def compare_generators(path: Path, examples: Sequence[Example]) -> list[GeneratorComparison]:
-    """Return how far the file and the trained generator differ on each batch.
+def compare_generators(
+    model: onnx.ModelProto, examples: Sequence[Example]
+) -> list[GeneratorComparison]:
+    """Return how far what will be the file and the trained generator differ on each batch.
 
     Args:
-        path: The ONNX file.
+        model: Traced.
         examples: From the trained generator.
     """
-    runtime = import_onnxruntime()
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3  # not its warning that the mask has a default
-    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = open_session(model)
     found = []
     for inputs, made in examples:
         feed = {name: value.numpy() for name, value in zip(INPUTS, inputs, strict=True)}
@@ -101,7 +100,8 @@ def compare_generators(path: Path, examples: Sequence[Example]) -> list[Generato
             for name, value in expected.items()
             if value is not None
         }
-        found.append(GeneratorComparison(*inputs[2].shape[:2], differences))
+        batch_size, samples, _ = inputs[2].shape
+        found.append(GeneratorComparison(batch_size, samples, differences))
     return found
 
 

@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from fdmo_core.journal import Journal
 from fdmo_core.registry import Registry
 from fdmo_core.trained_phases import TrainedPhase1, TrainedPhase2, open_phase1, open_phase2
 from fdmo_export.contract import MAX_FILE_BYTES
+from fdmo_export.describe import add_entry
 from fdmo_export.dictionary_file import write_dictionary
 from fdmo_export.generator_graph import DeployedGenerator, takes_any_width, trace_generator
 from fdmo_export.generator_parity import (
@@ -92,8 +92,7 @@ def export_generator(
         _require_absent(path, dictionary_path)
     phase1 = open_phase1(run, registry, torch.device("cpu"), journal, lender=lender)
     phase2 = open_phase2(phase1, journal)
-    make_folder(folder)
-    parity = _write_generator(path, phase1, phase2)
+    parity = write_generator(path, phase1, phase2)
     write_dictionary(dictionary_path, phase2.dictionary, phase1.splits.class_names)
     report = GeneratorExport(path, dictionary_path, parity)
     write_json(folder / PARITY_FILE, report.as_dict())
@@ -109,13 +108,26 @@ def _require_absent(*paths: Path) -> None:
             )
 
 
-def _write_generator(
+def write_generator(
     path: Path, phase1: TrainedPhase1, phase2: TrainedPhase2
 ) -> list[GeneratorComparison]:
-    """Write the ONNX file unless it disagrees with the trained generator."""
+    """Write the ONNX file, unless it disagrees with the trained generator.
+
+    Args:
+        path: The file; its folder is made.
+        phase1: Of the run, on the CPU.
+        phase2: Of the run.
+
+    Returns:
+        What was compared.
+
+    Raises:
+        ExportError: There is no generator, it cannot be exported, or the file disagrees.
+        RunFolderError: The file cannot be written.
+    """
     generator = generator_of(phase2.rebalancer)
     deployed = DeployedGenerator(generator).eval()
-    _require_size(deployed)
+    require_size(deployed)
     chances = _chances(phase1, phase2)
     sizes = [(size, generator.samples_per_class) for size in BATCH_SIZES]
     noise, labels, drawn, _ = make_example(
@@ -126,16 +138,16 @@ def _write_generator(
     if any_width:
         sizes.append((BATCH_SIZES[-1], generator.samples_per_class + 1))
     described = _describe(phase1, phase2, chances) | {"any_number_of_samples": any_width}
-    text = json.dumps(described, ensure_ascii=False)
-    onnx.helper.set_model_props(model, {GENERATOR_KEY: text})
+    add_entry(model, GENERATOR_KEY, described)
     examples = [
         make_example(generator, phase2.dictionary, chances, batch_size=size, samples=samples)
         for size, samples in sizes
     ]
+    parity = compare_generators(model, examples)
+    require_same_features(parity)
+    make_folder(path.parent)
     with replacing(path) as temporary:
         temporary.write_bytes(sealed_bytes(model))
-        parity = compare_generators(temporary, examples)
-        require_same_features(parity)
     return parity
 
 
@@ -155,14 +167,15 @@ def generator_of(rebalancer: Rebalancer) -> FeatureGenerator:
     return found[0]
 
 
-def _require_size(deployed: DeployedGenerator) -> None:
+def require_size(deployed: DeployedGenerator) -> None:
+    """Raise an ExportError if the weights do not fit into one file."""
     tensors = deployed.state_dict().values()
     needed = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
     if needed >= MAX_FILE_BYTES:
         raise ExportError(
             f"The generator has {needed / 2**30:.2f} GiB of weights. Expected less than 2 GiB, the "
-            f"most that one ONNX file can hold. Train with generator.weights = 'per-sample' or a "
-            f"smaller rebalancer.samples_per_class."
+            f"most that one ONNX file can hold. Train with a smaller "
+            f"rebalancer.samples_per_class."
         )
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from fdmo_core.errors import ExportError
 from fdmo_export.contract import (
@@ -15,6 +16,19 @@ from fdmo_export.contract import (
     OUTPUT_LOGITS,
     output_names,
 )
+from fdmo_export.opening import describe_content, describe_file
+
+
+class Source(NamedTuple):
+    """A file to run.
+
+    Attributes:
+        file: Its path, or its content.
+        name: What messages call it.
+    """
+
+    file: Path | bytes
+    name: str
 
 
 @dataclass(frozen=True)
@@ -55,6 +69,23 @@ class Metadata:
         return output_names(
             of_features=bool(self.feature_dim), num_landmarks=len(self.landmark_names)
         )
+
+
+def describe_source(source: Source) -> Metadata:
+    """Return what a file says of itself, having checked that it is whole.
+
+    Raises:
+        ExportError: It is no file that this version wrote, or not as it was written.
+    """
+    if isinstance(source.file, Path):
+        return read_metadata(describe_file(source.file).metadata, source.name)
+    metadata = describe_content(source.file, source.name).metadata
+    if metadata.get("external_data"):
+        raise ExportError(
+            f"{source.name} was given as bytes, and has its weights in another file. Expected a "
+            f"path, beside which they are. Give the path."
+        )
+    return read_metadata(metadata, source.name)
 
 
 def read_metadata(entries: Mapping[str, Any], name: str) -> Metadata:

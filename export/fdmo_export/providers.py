@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from fdmo_core.errors import ConfigError, ExportError
 from fdmo_core.files import make_folder
-from fdmo_export.metadata import Metadata
+from fdmo_export.metadata import Metadata, Source
 from fdmo_export.obstacles import Obstacle, find_obstacle
 from fdmo_export.onnxruntime_package import import_onnxruntime
 from fdmo_export.tensorrt import ShapeProfile, default_cache_dir, tensorrt_options
@@ -22,18 +22,6 @@ ONNXRUNTIME_NAMES: Mapping[Provider, str] = {
     "cpu": "CPUExecutionProvider",
 }
 """Best first; what one provider cannot compute is left to those after it."""
-
-
-class Source(NamedTuple):
-    """A file to run.
-
-    Attributes:
-        file: Its path, or its content.
-        name: What messages call it.
-    """
-
-    file: Path | bytes
-    name: str
 
 
 @dataclass(frozen=True)

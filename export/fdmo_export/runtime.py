@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fdmo_core.errors import ConfigError, ExportError
+from fdmo_export.binding import run_bound
 from fdmo_export.boxes import clip_box, read_boxes, require_boxes
 from fdmo_export.contract import (
     DIGEST_KEY,
@@ -20,12 +21,11 @@ from fdmo_export.contract import (
 )
 from fdmo_export.dials import TargetPrior, read_prior, read_tau
 from fdmo_export.inputs import require_input, require_profile
-from fdmo_export.metadata import Metadata, read_metadata, require_graph
+from fdmo_export.metadata import Source, describe_source, require_graph
 from fdmo_export.onnxruntime_package import import_onnxruntime as import_onnxruntime
-from fdmo_export.opening import describe_content, describe_file
 from fdmo_export.pictures import MAX_PIXELS, Picture, list_pictures, pack, read_picture, stack
 from fdmo_export.prediction import Prediction, make_predictions
-from fdmo_export.providers import SessionSettings, Source, open_session
+from fdmo_export.providers import SessionSettings, open_session
 from fdmo_export.tensorrt import ShapeProfile
 from fdmo_export.threads import available_threads
 
@@ -82,7 +82,7 @@ class OnnxClassifier:
             file = Source(source, "The file")
         else:
             file = Source(Path(source), str(source))
-        self._described = _describe(file)
+        self._described = describe_source(file)
         opened = open_session(file, settings, self._described)
         self._session, self.provider, self.passed_over = opened
         require_graph(self._session, self._described, file.name)
@@ -219,10 +219,16 @@ class OnnxClassifier:
             ShapeError: They have another shape or type.
             DataError: A box holds nothing of its image.
             ConfigError: A dial is out of range.
+            ExportError: The file takes no boxes.
         """
         require_input(inputs, self._described)
         feed = {self._described.input_name: inputs, **self._dials(target_prior, tau)}
         if boxes is not None:
+            if not self.takes_whole_images:
+                raise ExportError(
+                    f"The file takes '{self._described.input_name}', which are cropped already, "
+                    f"and no boxes. Expected none. Leave them out."
+                )
             feed[INPUT_BOX] = require_boxes(boxes, inputs)
         return self._compute(list(self.output_names), feed)
 
@@ -240,33 +246,8 @@ class OnnxClassifier:
         else:
             if self.provider == "tensorrt":
                 require_profile(feed[self._described.input_name], self._profile)
-            values = _run_bound(self._session, outputs, feed)
+            values = run_bound(self._session, outputs, feed)
         return dict(zip(outputs, values, strict=True))
-
-
-def _run_bound(session: Any, outputs: Sequence[str], feed: Feed) -> list[NDArray[np.float32]]:
-    """Return outputs that stay on the GPU until all of them are computed."""
-    binding = session.io_binding()
-    for name, value in feed.items():
-        binding.bind_cpu_input(name, np.ascontiguousarray(value))
-    for name in outputs:
-        binding.bind_output(name, "cuda")
-    session.run_with_iobinding(binding)
-    found: list[NDArray[np.float32]] = binding.copy_outputs_to_cpu()
-    return found
-
-
-def _describe(source: Source) -> Metadata:
-    """Return what a file says of itself, having checked that it is whole."""
-    if isinstance(source.file, Path):
-        return read_metadata(describe_file(source.file).metadata, source.name)
-    metadata = describe_content(source.file, source.name).metadata
-    if metadata.get("external_data"):
-        raise ExportError(
-            f"{source.name} was given as bytes, and has its weights in another file. Expected a "
-            f"path, beside which they are. Give the path."
-        )
-    return read_metadata(metadata, source.name)
 
 
 def _positive(name: str, value: int) -> int:

@@ -52,7 +52,7 @@ def trace(deployed: DeployedClassifier, inputs: Tensor) -> onnx.ModelProto:
 def _traced(deployed: DeployedClassifier, inputs: Tensor) -> onnx.ModelProto:
     rows = torch.arange(2) % len(inputs)  # two samples: a batch of one is baked in
     prior = deployed.source_prior.clone()  # the buffer itself would become one with the input
-    example = (inputs[rows], prior, torch.tensor(DEFAULT_TAU))
+    example: tuple[Tensor, ...] = (inputs[rows], prior, torch.tensor(DEFAULT_TAU))
     dims: dict[int, Any] = {0: torch.export.Dim("batch")}
     shapes: tuple[dict[int, Any], ...] = (dims, {}, {})
     if deployed.preprocessing:

@@ -158,11 +158,10 @@ def describe_model(model: Path, *, name: str, options: TritonOptions) -> str:
     Raises:
         ExportError: The outputs have other shapes or types than the model declares.
     """
-    settings = import_onnxruntime().SessionOptions()
+    runtime = import_onnxruntime()
+    settings = runtime.SessionOptions()
     settings.log_severity_level = 3  # not its warnings that an input has a default
-    session = import_onnxruntime().InferenceSession(
-        str(model), settings, providers=["CPUExecutionProvider"]
-    )
+    session = runtime.InferenceSession(str(model), settings, providers=["CPUExecutionProvider"])
     is_batched = options.max_batch_size > 0
     inputs = [_tensor(one, is_batched) for one in session.get_inputs()]
     if not is_batched:

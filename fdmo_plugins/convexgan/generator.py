@@ -154,9 +154,9 @@ class ConvexGan(FeatureGenerator):
         """Return the convex weights, per feature too; see :meth:`FeatureGenerator.weigh`."""
         if self.anchors is not None:
             raise ExportError(
-                "Generator 'convexgan' has anchors = 'fixed': it mixes rows of its own, not those "
-                "that it is given. Expected anchors = 'drawn' of a generator that is exported. "
-                "Train phase 2 with it: fdmo train --phase1-from RUN."
+                "The generator has anchors = 'fixed': it mixes rows of its own, not those that it "
+                "is given. Expected anchors = 'drawn' of a generator that is exported. Train phase "
+                "2 with it from the same phase 1: fdmo train --phase1-from RUN."
             )
         hidden = self.network.encode(noise, labels)
         scores = self.network.last(hidden).unflatten(1, (-1, self.samples_per_class))

@@ -90,10 +90,10 @@ def stream_weights(
     """
     if config.artificial_streams != "both":
         raise ExportError(
-            f"Generator '{config.name}' has artificial_streams = '{config.artificial_streams}': "
-            f"the other stream's feature is chosen at random, not by the noise. Expected "
-            f"artificial_streams = 'both' of a generator that is exported. Train phase 2 with it: "
-            f"fdmo train --phase1-from RUN."
+            f"The generator has artificial_streams = '{config.artificial_streams}': the other "
+            f"stream's feature is chosen at random, not by the noise. Expected artificial_streams "
+            f"= 'both' of a generator that is exported. Train phase 2 with it from the same phase "
+            f"1: fdmo train --phase1-from RUN."
         )
     weights = masked_softmax(scores, mask.unsqueeze(1))
     return weights.expand(-1, len(stream_dims), -1)

@@ -23,7 +23,7 @@ from fdmo_export.graph import DeployedClassifier
 from fdmo_export.trace import trace
 
 THREADS = 2
-ROUNDS = 9
+ROUNDS = 5
 WIDTH, HEIGHT = 640, 480
 
 Answer = Callable[[NDArray[np.uint8]], object]

@@ -7,7 +7,6 @@ bare session alone, on pixels in memory. ``classifier-overhead``: one image thro
 with random weights, for 64 pixels.
 """
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from statistics import median
 
 import numpy as np
 from measure import Benchmark, seconds_in_turn
+from numpy.typing import NDArray
 from PIL import Image
 
 from fdmo_core.images import read_rgb
@@ -59,13 +59,12 @@ def write_images(folder: Path) -> None:
         Image.fromarray(grained).save(folder / f"{number:04}.jpg", quality=90)
 
 
-def bare_session(model: Path, *, spin: bool) -> Callable[[np.ndarray], object]:
+def bare_session(model: Path) -> Callable[[NDArray[np.uint8]], object]:
     """Return a function that runs a batch of images in a session without fdmo."""
     runtime = import_onnxruntime()
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = available_threads()
-    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
     session = runtime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     return lambda batch: session.run(OUTPUTS, {"image": batch})
 
@@ -82,7 +81,7 @@ def decode_only(model: Path, folder: Path) -> None:
 
 def session_only(model: Path, folder: Path) -> None:
     """Run the bare session on as many images, the first ones over and over."""
-    run = bare_session(model, spin=True)
+    run = bare_session(model)
     files = sorted(folder.glob("*.jpg"))[:BATCH]
     batch = np.stack([read_rgb(one, max_pixels=10**8) for one in files])
     for start in range(0, NUM_FILES, BATCH):
@@ -109,33 +108,32 @@ def seconds_of(form: str, model: Path, folder: Path) -> float:
     return time.perf_counter() - start
 
 
-def predict_line(model: Path, folder: Path) -> Benchmark:
+def predict() -> list[Benchmark]:
     """Return the command against the slower of its halves, measured in turn."""
-    write_images(folder)
-    rounds = [{form: seconds_of(form, model, folder) for form in FORMS} for _ in range(FILE_ROUNDS)]
-    times = {form: median(one[form] for one in rounds) for form in FORMS}
-    print(json.dumps({"predict": times}))
-    return Benchmark("predict", times["command"], max(times["decode"], times["session"]), "seconds")
-
-
-def overhead_line(model: Path) -> Benchmark:
-    """Return one image through the classifier against the bare session."""
-    image = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-    classifier, run = OnnxClassifier(model, provider="cpu"), bare_session(model, spin=True)
-
-    times = seconds_in_turn(
-        lambda: classifier.predict(image), lambda: run(image[np.newaxis]), rounds=CALLS
-    )
-    return Benchmark("classifier-overhead", *times, "seconds an image")
-
-
-def benchmarks() -> list[Benchmark]:
-    """Return both lines."""
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder) / "images"
         images.mkdir()
+        write_images(images)
         model = export_small_vgg(Path(folder))
-        return [overhead_line(model), predict_line(model, images)]
+        rounds = [
+            {form: seconds_of(form, model, images) for form in FORMS} for _ in range(FILE_ROUNDS)
+        ]
+    times = {form: median(one[form] for one in rounds) for form in FORMS}
+    print(", ".join(f"{form} {seconds:.2f} s" for form, seconds in times.items()))
+    slower = max(times["decode"], times["session"])
+    return [Benchmark("predict", times["command"], slower, "seconds")]
+
+
+def overhead() -> list[Benchmark]:
+    """Return one image through the classifier against the bare session."""
+    image = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        model = export_small_vgg(Path(folder))
+        classifier, run = OnnxClassifier(model, provider="cpu"), bare_session(model)
+    times = seconds_in_turn(
+        lambda: classifier.predict(image), lambda: run(image[np.newaxis]), rounds=CALLS
+    )
+    return [Benchmark("classifier-overhead", *times, "seconds an image")]
 
 
 if __name__ == "__main__":

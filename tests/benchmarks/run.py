@@ -8,6 +8,7 @@ from pathlib import Path
 import attention
 import deployment
 import deployment_int8
+import deployment_predict
 import loading
 import per_feature
 import phase2
@@ -31,6 +32,8 @@ MODULES: dict[tuple[str, ...], Callable[[], list[Benchmark]]] = {
     ): deployment.benchmarks,
     ("phase1-scaling",): scaling.benchmarks,
     ("onnx-int8",): deployment_int8.benchmarks,
+    ("classifier-overhead",): deployment_predict.overhead,
+    ("predict",): deployment_predict.predict,
     (
         "smote-rate",
         "smote-rate-at-once",

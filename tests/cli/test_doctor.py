@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from fdmo_cli.doctor import CHECKS
 from fdmo_cli.doctor_checks.finding import Finding, finding_of
+from fdmo_cli.doctor_checks.order import CHECKS
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

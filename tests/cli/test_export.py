@@ -167,6 +167,18 @@ def test_a_folder_is_no_name_for_the_file(fdmo: Command, run_folder: Path, tmp_p
     assert not list(tmp_path.iterdir())
 
 
+def test_a_lender_of_phase_1_has_no_meaning_for_a_classifier(
+    fdmo: Command, run_folder: Path, tmp_path: Path
+) -> None:
+    result = fdmo("export", "onnx", run_folder, "--phase1-from", tmp_path)
+
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"Error: --phase1-from is {tmp_path}. Expected it with --part generator only; a classifier "
+        f"is whole in its run folder. Leave it out.\n"
+    )
+
+
 def test_a_missing_onnxruntime_is_found_before_anything_else_and_names_the_extras(
     tmp_path: Path,
 ) -> None:

@@ -27,7 +27,10 @@ HELP_FOR: tuple[list[str], ...] = (
     ["reproduce"],
     ["data", "check"],
     ["plugins"],
+    ["doctor"],
     ["export", "onnx"],
+    ["export", "triton"],
+    ["bench", "onnx"],
     ["config", "show"],
 )
 
@@ -54,8 +57,8 @@ def test_the_installed_command_lists_its_commands() -> None:
         line.split()[0] for line in result.stdout.partition("Commands:")[2].split("\n") if line
     ]
     assert listed == [
-        *("train", "evaluate", "diagnose", "compare", "reproduce", "plugins"),
-        *("export", "data", "features", "dictionary", "config"),
+        *("train", "evaluate", "predict", "verify", "diagnose", "compare", "reproduce"),
+        *("plugins", "doctor", "export", "data", "features", "dictionary", "bench", "config"),
     ]
     assert result.returncode == 0
 

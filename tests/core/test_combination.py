@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fdmo_core.combination import convex_combination
+from fdmo_core.combination import convex_combination, dense_combination
 from fdmo_core.errors import ShapeError
 from fdmo_core.interfaces import DrawnFeatures
 from fdmo_core.randomness import rng_for
@@ -145,3 +145,26 @@ def test_what_does_not_fit_is_refused(shape: tuple[int, ...], stream_dims: tuple
         f"= (3, 2, 9) for streams {stream_dims} that sum to the feature's length. Give one weight "
         f"per sample, stream and drawn feature."
     )
+
+
+@pytest.mark.parametrize("stream_dims", [STREAM_DIMS, (8,), (1, 1, 6)])
+def test_sets_of_each_sample_s_own_are_mixed_by_the_same_equation(
+    stream_dims: tuple[int, ...],
+) -> None:
+    drawn = drawn_sets([0, 2, 1, 2, 0])
+    weights = convex_weights(drawn, len(stream_dims))
+
+    combined = dense_combination(weights, drawn.features()[drawn.groups], stream_dims)
+
+    expected = by_loops(weights, drawn, stream_dims)
+    torch.testing.assert_close(combined, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_weights_for_each_number_of_a_feature_are_a_stream_for_each() -> None:
+    drawn = drawn_sets([0, 2, 1])
+    weights = convex_weights(drawn, sum(STREAM_DIMS))
+
+    combined = dense_combination(weights, drawn.features()[drawn.groups], STREAM_DIMS)
+
+    expected = by_loops(weights, drawn, (1,) * sum(STREAM_DIMS))
+    torch.testing.assert_close(combined, expected, rtol=1e-12, atol=1e-12)

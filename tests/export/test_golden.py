@@ -1,9 +1,11 @@
 """Golden examples survive the way into a file and back."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from fdmo_export.golden import GoldenExample, read_golden
 
@@ -21,7 +23,7 @@ OUTPUTS = {
         np.random.default_rng(0).normal(size=9).astype(np.float32),
     ],
 )
-def test_inputs_and_outputs_come_back_bit_for_bit(array: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_inputs_and_outputs_come_back_bit_for_bit(array: NDArray[Any]) -> None:
     document = json.loads(json.dumps([GoldenExample(array, OUTPUTS).as_dict()] * 2))
 
     first, second = read_golden(document)

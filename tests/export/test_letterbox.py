@@ -160,9 +160,10 @@ def test_images_of_a_batch_have_boxes_of_their_own() -> None:
         assert torch.equal(found, letterboxed(image, 24, tuple(box)))
 
 
-def test_an_image_that_is_padded_with_zeros_and_has_a_box_is_the_image() -> None:
+@pytest.mark.parametrize("padding", [0, 255])
+def test_an_image_that_is_padded_and_has_a_box_is_the_image(padding: int) -> None:
     small, large = noise(20, 33), noise(50, 40)
-    padded = np.zeros_like(large)
+    padded = np.full_like(large, padding)
     padded[:33, :20] = small
     boxes = torch.tensor([(0.0, 0.0, 20.0, 33.0), (0.0, 0.0, 50.0, 40.0)])
 

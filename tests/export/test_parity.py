@@ -1,14 +1,17 @@
 """Whether a file answers as the network does, and what is said if not."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from numpy.typing import NDArray
 from onnx import numpy_helper
+from PIL import Image, ImageDraw
 
 from fdmo_core.errors import ExportError
 from fdmo_core.preprocessing import prepare
@@ -113,6 +116,50 @@ def test_figures_of_whole_images_are_those_of_a_loop(
     assert found.other_pixels == pytest.approx(float((apart > 0).float().mean()))
     assert found.largest_pixel_difference == apart.max() <= 2
     assert not found.agrees
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """A split of JPEG files, shapes on a blurred ground, of sizes as they come."""
+
+    sizes: tuple[tuple[int, int], ...]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        return np.arange(len(self.sizes)) % 12
+
+    def __getitem__(self, index: int) -> Sample:
+        width, height = self.sizes[index]
+        rng = np.random.default_rng(index)
+        ground = rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)
+        picture = Image.fromarray(ground).resize((width, height), Image.Resampling.BICUBIC)
+        corners = [0.2 * width, 0.3 * height, 0.7 * width, 0.9 * height]
+        ImageDraw.Draw(picture).ellipse(corners, fill=(200, 30, index))
+        file = BytesIO()
+        picture.save(file, "JPEG")
+        return Sample(np.array(Image.open(file)), index % 12)
+
+    def source(self, index: int) -> str:
+        return f"{index}.jpg"
+
+
+def test_files_of_any_size_are_answered_as_in_training(
+    onnx_file: Path, trained: TrainedRun, tiny_splits: Splits, samples: list[Sample]
+) -> None:
+    sides = (640, 480, 333, 90, 41, 24, 7)
+    split = Photographs(tuple((width, height) for width in sides for height in sides))
+    own = OnnxClassifier(onnx_file).metadata["prior"]["source"]
+    deployed = DeployedClassifier(
+        trained.model, image_size=24, num_landmarks=8, source_prior=torch.tensor(own)
+    ).eval()
+
+    found = compare(deployed, onnx_file, samples, score(trained, split, 200), split="val").images
+
+    assert found is not None
+    assert found.images == 49
+    assert found.largest_difference < IMAGE_TOLERANCE / 2
+    assert found.label_flips == 0
+    assert found.other_pixels < 0.05
 
 
 def test_at_most_200_images_are_given_to_the_file(

@@ -159,6 +159,7 @@ def test_what_the_streams_share_is_there_once(
 ) -> None:
     network = shared.model
     assert isinstance(network, TwoStreamClassifier)
+    assert network.landmark_head is not None
     in_prefix = [
         one
         for stage in network.shared_stages

@@ -39,7 +39,8 @@ def test_the_seed_decides_which_rows_are_taken() -> None:
 def test_no_rows_of_no_samples() -> None:
     rows = balanced_rows(np.empty(0, dtype=np.int64), 10, seed=0)
 
-    assert (rows.shape, rows.dtype) == ((0,), np.int64)
+    assert rows.shape == (0,)
+    assert rows.dtype == np.int64
 
 
 def test_images_are_scored_by_the_training_path(trained: TrainedRun, tiny_splits: Splits) -> None:

@@ -24,7 +24,7 @@ from fdmo_export.weights import (
 )
 from fdmo_export.write import write_model
 
-Divide = Callable[[Path], dict[str, object]]
+Divide = Callable[..., dict[str, object]]
 
 
 @pytest.fixture

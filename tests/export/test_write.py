@@ -19,7 +19,7 @@ from fdmo_core.errors import ExportError, RunFolderError
 from fdmo_core.model_building import initial_network
 from fdmo_core.registry import Registry
 from fdmo_core.run_folder import TrainedRun, load_run, save_model
-from fdmo_core.samples import Splits
+from fdmo_core.samples import Sample, Splits
 from fdmo_export.contract import OPSET
 from fdmo_export.opening import describe_file
 from fdmo_export.runtime import OnnxClassifier
@@ -36,6 +36,12 @@ class Empty:
     """A split without samples."""
 
     labels = np.empty(0, dtype=np.int64)
+
+    def __getitem__(self, index: int) -> Sample:
+        raise IndexError(index)
+
+    def source(self, index: int) -> str:
+        raise IndexError(index)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,8 @@
 python balance.py FOLDER FEATURES.safetensors
 
 FOLDER holds generator.onnx and dictionary.npz, as ``fdmo export onnx RUN --part generator`` writes
-them; FEATURES.safetensors is what ``fdmo features extract RUN`` writes; its test rows are the judge.
+them. FEATURES.safetensors is what ``fdmo features extract RUN`` writes; its test rows are the
+judge.
 """
 
 import json

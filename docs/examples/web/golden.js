@@ -40,14 +40,14 @@ export async function* selfTest(model) {
  */
 export function judge(results, model) {
   const right = results.filter((one) => one.passed).length;
-  const [moved, landmarks] = ["moved", "landmarks"].map((name) =>
+  const [moved, landmarks] = ['moved', 'landmarks'].map((name) =>
     results.reduce((sum, one) => sum + one[name], 0),
   );
   const few = moved <= MOST_MOVED * landmarks;
   const passed = results.length > 0 && right === results.length && few;
   const worst = Math.max(0, ...results.map((one) => one.difference));
   let text =
-    `${passed ? "Passed" : "Failed"}: ${right} of ${results.length} examples are answered as by ` +
+    `${passed ? 'Passed' : 'Failed'}: ${right} of ${results.length} examples are answered as by ` +
     `the trained network. The largest difference of a probability is ${worst.toFixed(5)}, ` +
     `${tolerance(model)} is allowed.`;
   if (landmarks) {
@@ -62,7 +62,7 @@ function tolerance(model) {
 
 async function unpack({ shape: [height, width], data }) {
   const packed = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('deflate'));
   return { pixels: new Uint8Array(await new Response(stream).arrayBuffer()), width, height };
 }
 

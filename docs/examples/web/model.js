@@ -1,15 +1,15 @@
 // Opens an exported file and runs it with onnxruntime-web; nothing of the page is in here.
 
-import * as ort from "./node_modules/onnxruntime-web/dist/ort.wasm.min.mjs";
-import { findMetadata, text } from "./protobuf.js";
-import { isIntact } from "./seal.js";
+import * as ort from './node_modules/onnxruntime-web/dist/ort.wasm.min.mjs';
+import { findMetadata, text } from './protobuf.js';
+import { isIntact } from './seal.js';
 
 const FORMAT = 2;
 const MOST_THREADS = 4;
-const AGAIN = "Export the run again, or fetch the file again.";
+const AGAIN = 'Export the run again, or fetch the file again.';
 
 // Several threads share memory, which a browser allows to pages that its server isolates.
-export const numThreads = self.crossOriginIsolated
+const numThreads = self.crossOriginIsolated
   ? Math.min(MOST_THREADS, navigator.hardwareConcurrency)
   : 1;
 ort.env.wasm.numThreads = numThreads;
@@ -29,6 +29,8 @@ export class Model {
     this.metadata = metadata;
     /** Examples with the answers that the file must give. */
     this.golden = golden;
+    /** That run it. */
+    this.numThreads = numThreads;
   }
 
   /**
@@ -39,12 +41,12 @@ export class Model {
    */
   static async open(bytes, name) {
     const entries = findEntries(bytes, name);
-    await requireIntact(bytes, entries.get("fdmo_sha256"), name);
-    const metadata = JSON.parse(text(bytes, entries.get("fdmo")));
+    await requireIntact(bytes, entries.get('fdmo_sha256'), name);
+    const metadata = JSON.parse(text(bytes, entries.get('fdmo')));
     requireWholeImages(metadata, name);
-    const golden = JSON.parse(text(bytes, entries.get("fdmo_golden")));
+    const golden = JSON.parse(text(bytes, entries.get('fdmo_golden')));
     const about = { name, size: bytes.length, metadata, golden };
-    const options = { executionProviders: ["wasm"], logSeverityLevel: 3 };
+    const options = { executionProviders: ['wasm'], logSeverityLevel: 3 };
     try {
       return new Model(await ort.InferenceSession.create(bytes, options), about);
     } catch (error) {
@@ -64,7 +66,7 @@ export class Model {
    */
   async answer({ pixels, width, height }) {
     const sent = pixels.slice(); // what is sent to the worker is gone here
-    const image = new ort.Tensor("uint8", sent, [1, height, width, 3]);
+    const image = new ort.Tensor('uint8', sent, [1, height, width, 3]);
     try {
       const outputs = Object.entries(await this.#session.run({ image }));
       return Object.fromEntries(outputs.map(([name, { data }]) => [name, Array.from(data)]));
@@ -85,13 +87,13 @@ export class Model {
 
 function findEntries(bytes, name) {
   const entries = walked(bytes, name);
-  if (!entries.has("fdmo")) {
+  if (!entries.has('fdmo')) {
     throw new Error(
       `${name} is an ONNX file, but fdmo did not write it. Expected a file that says what its ` +
         `classes are. Write one with 'fdmo export onnx RUN'.`,
     );
   }
-  if (!entries.has("fdmo_sha256") || !entries.has("fdmo_golden")) {
+  if (!entries.has('fdmo_sha256') || !entries.has('fdmo_golden')) {
     throw new Error(`${name} has no digest or no examples. Expected both inside it. ${AGAIN}`);
   }
   return entries;
@@ -140,7 +142,7 @@ function requireWholeImages(metadata, name) {
   if (metadata.preprocessing?.in_graph === true) return;
   const takes = metadata.preprocessing?.feature_dim
     ? `features, ${metadata.preprocessing.feature_dim} numbers for each picture`
-    : "images that were made square and small before";
+    : 'images that were made square and small before';
   throw new Error(
     `${name} takes ${takes}. Expected a file that takes pictures as they are. Export a run that ` +
       `was trained on images, without --no-preprocessing.`,

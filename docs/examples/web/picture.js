@@ -17,7 +17,7 @@ export async function drawPicture(file, canvas) {
     requireSize(bitmap, file.name);
     canvas.width = bitmap.width;
     canvas.height = bitmap.height;
-    const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
+    const context = canvas.getContext('2d', { alpha: false, willReadFrequently: true });
     context.drawImage(bitmap, 0, 0);
     const { data, width, height } = context.getImageData(0, 0, canvas.width, canvas.height);
     return { pixels: withoutAlpha(data), width, height };
@@ -29,8 +29,8 @@ export async function drawPicture(file, canvas) {
 async function decode(file) {
   try {
     return await createImageBitmap(file, {
-      imageOrientation: "from-image",
-      colorSpaceConversion: "none",
+      imageOrientation: 'from-image',
+      colorSpaceConversion: 'none',
     });
   } catch (error) {
     throw new Error(

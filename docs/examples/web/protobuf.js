@@ -22,7 +22,7 @@ export function findMetadata(bytes) {
     const [key, value] = [KEY, VALUE].map((number) => parts.find((one) => one.number === number));
     if (key && value) entries.set(text(bytes, key), value);
   }
-  if (!hasGraph) throw new RangeError("it holds no graph");
+  if (!hasGraph) throw new RangeError('it holds no graph');
   return entries;
 }
 

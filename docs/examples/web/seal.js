@@ -1,6 +1,6 @@
 // Is the file as it was written? It carries the SHA-256 of itself.
 
-const UNSEALED = "0".charCodeAt(0); // 64 of them stood in the digest's place when it was taken
+const UNSEALED = '0'.charCodeAt(0); // 64 of them stood in the digest's place when it was taken
 const LENGTH = 64;
 
 /**
@@ -13,8 +13,8 @@ export async function isIntact(bytes, { start, end }) {
   if (end - start !== LENGTH) return false;
   const carried = bytes.slice(start, end);
   bytes.fill(UNSEALED, start, end);
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
   bytes.set(carried, start);
-  const found = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const found = Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
   return found === new TextDecoder().decode(carried);
 }

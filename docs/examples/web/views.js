@@ -1,6 +1,6 @@
 // Draws answers into the page: bars, landmarks, facts and the self-test's table.
 
-const SVG = "http://www.w3.org/2000/svg";
+const SVG = 'http://www.w3.org/2000/svg';
 const SHOWN_CLASSES = 5;
 const SEEN = 0.5; // visibility from which a landmark is drawn
 
@@ -23,10 +23,12 @@ function node(made, [, content = [], attributes = {}]) {
 export function showClasses(list, names, probabilities) {
   const order = probabilities.map((_, k) => k).sort((a, b) => probabilities[b] - probabilities[a]);
   const rows = order.slice(0, SHOWN_CLASSES).map((k) => {
-    const bar = element("span", [], { class: "bar", "aria-hidden": "true" });
-    bar.style.setProperty("--share", probabilities[k]);
-    const percent = element("span", `${(100 * probabilities[k]).toFixed(1)} %`, { class: "figure" });
-    const row = element("li", [element("span", names[k]), percent, bar]);
+    const bar = element('span', [], { class: 'bar', 'aria-hidden': 'true' });
+    bar.style.setProperty('--share', probabilities[k]);
+    const percent = element('span', `${(100 * probabilities[k]).toFixed(1)} %`, {
+      class: 'figure',
+    });
+    const row = element('li', [element('span', names[k]), percent, bar]);
     row.dataset.probability = probabilities[k];
     return row;
   });
@@ -42,7 +44,7 @@ export function showClasses(list, names, probabilities) {
  * @param {{width: number, height: number}} picture
  */
 export function showLandmarks({ drawing, list }, names, answer, { width, height }) {
-  drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  drawing.setAttribute('viewBox', `0 0 ${width} ${height}`);
   const points = names.map((name, k) => ({
     name,
     number: k + 1,
@@ -56,17 +58,17 @@ export function showLandmarks({ drawing, list }, names, answer, { width, height 
   );
   list.replaceChildren(
     ...points.map(({ name, visibility }) => {
-      const seen = `${visibility >= SEEN ? "seen" : "hidden"}, ${(100 * visibility).toFixed(0)} %`;
-      return element("li", [element("span", name), element("span", seen, { class: "figure" })]);
+      const seen = `${visibility >= SEEN ? 'seen' : 'hidden'}, ${(100 * visibility).toFixed(0)} %`;
+      return element('li', [element('span', name), element('span', seen, { class: 'figure' })]);
     }),
   );
 }
 
 function mark({ name, number, x, y }, radius) {
-  return shape("g", [
-    shape("title", name),
-    shape("circle", [], { cx: x, cy: y, r: radius }),
-    shape("text", `${number}`, { x, y, "font-size": 1.3 * radius }),
+  return shape('g', [
+    shape('title', name),
+    shape('circle', [], { cx: x, cy: y, r: radius }),
+    shape('text', `${number}`, { x, y, 'font-size': 1.3 * radius }),
   ]);
 }
 
@@ -78,7 +80,9 @@ function mark({ name, number, x, y }, radius) {
  */
 export function showFacts(list, facts) {
   const rows = Object.entries(facts);
-  list.replaceChildren(...rows.flatMap(([name, fact]) => [element("dt", name), element("dd", fact)]));
+  list.replaceChildren(
+    ...rows.flatMap(([name, fact]) => [element('dt', name), element('dd', fact)]),
+  );
 }
 
 /**
@@ -87,24 +91,27 @@ export function showFacts(list, facts) {
  * @param {string[]} names Of classes.
  * @param {object} result Of golden.js.
  */
-export function exampleRow(names, { picture, expected, found, difference, moved, landmarks, passed }) {
+export function exampleRow(
+  names,
+  { picture, expected, found, difference, moved, landmarks, passed },
+) {
   const classes = expected === found ? names[found] : `${names[found]}, not ${names[expected]}`;
-  return element("tr", [
-    element("td", thumbnail(picture)),
-    element("td", classes),
-    element("td", difference.toFixed(5)),
-    element("td", landmarks ? `${moved} of ${landmarks}` : "none"),
-    element("td", passed ? "same" : "differs", { class: passed ? "good" : "bad" }),
+  return element('tr', [
+    element('td', thumbnail(picture)),
+    element('td', classes),
+    element('td', difference.toFixed(5)),
+    element('td', landmarks ? `${moved} of ${landmarks}` : 'none'),
+    element('td', passed ? 'passed' : 'failed', { class: passed ? 'good' : 'bad' }),
   ]);
 }
 
 function thumbnail({ pixels, width, height }) {
-  const canvas = element("canvas", [], { width, height, "aria-hidden": "true" });
+  const canvas = element('canvas', [], { width, height, 'aria-hidden': 'true' });
   const image = new ImageData(width, height);
   for (let from = 0, to = 0; from < pixels.length; from += 3, to += 4) {
     image.data.set(pixels.subarray(from, from + 3), to);
     image.data[to + 3] = 255;
   }
-  canvas.getContext("2d").putImageData(image, 0, 0);
+  canvas.getContext('2d').putImageData(image, 0, 0);
   return canvas;
 }

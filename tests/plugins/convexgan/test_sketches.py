@@ -73,3 +73,20 @@ def test_sketches_keep_distances_within_a_class() -> None:
 
     ratios = torch.pdist(sketches) / torch.pdist(given)
     assert ratios.max() / ratios.min() < 1.3  # coordinates are rescaled one by one
+
+
+def test_a_drawn_set_has_the_sketches_that_its_rows_got_in_the_dictionary() -> None:
+    sketch = ClassSketch(stream_dims=STREAM_DIMS, sketch_dim=4)
+    known = sketch.fit(LabelledFeatures(features(), LABELS))
+    rows = torch.tensor([[0, 3], [1, 2], [5, 5], [4, 0]])
+
+    found = sketch(features()[rows], LABELS[rows[:, 0]])
+
+    torch.testing.assert_close(found, known[rows], rtol=0, atol=1e-5)
+
+
+def test_no_checkpoint_holds_a_sketch() -> None:
+    sketch = ClassSketch(stream_dims=STREAM_DIMS, sketch_dim=4)
+    sketch.fit(LabelledFeatures(features(), LABELS))
+
+    assert not sketch.state_dict()
