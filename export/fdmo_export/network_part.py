@@ -123,7 +123,7 @@ def _in_order(model: onnx.ModelProto) -> Sequence[NodeProto]:
     graph = onnx_ir.from_proto(model)
     graph.graph.sort()
     ordered: onnx.ModelProto = onnx_ir.to_proto(graph)
-    return ordered.graph.node
+    return list(ordered.graph.node)
 
 
 def _leading_to(nodes: Sequence[NodeProto], values: set[str]) -> list[NodeProto]:

@@ -1,6 +1,7 @@
 """Eight-bit integers inside, float32 outside, letterbox and dials untouched, safe on every CPU."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -37,11 +38,11 @@ def int8(lower: Quantized) -> onnx.ModelProto:
     return lower(set())
 
 
-def stored(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
+def stored(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
     return {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
 
 
-def weights_of(model: onnx.ModelProto, layer: str) -> tuple[NDArray[np.generic], ...]:
+def weights_of(model: onnx.ModelProto, layer: str) -> tuple[NDArray[Any], ...]:
     """The stored weights of a layer, and their scales if they are quantised."""
     (node,) = [one for one in model.graph.node if one.name == layer]
     maker = {value: one for one in model.graph.node for value in one.output}
