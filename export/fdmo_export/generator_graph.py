@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fdmo_core.combination import dense_combination
 from fdmo_core.errors import ExportError
 from fdmo_core.interfaces import FeatureGenerator
-from fdmo_export.trace import to_graph
+from fdmo_export.tracing import to_graph
 
 INPUT_NOISE = "noise"
 """Independent standard normal numbers; float32 (B, Z), and Z may be 0."""

@@ -25,7 +25,7 @@ from fdmo_export.operation import SourcePrior, measure_prior
 from fdmo_export.parity import COMPARED_IMAGES, Parity, compare, require_agreement
 from fdmo_export.precision import FP32, Precision, PrecisionReport, at_precision
 from fdmo_export.seal import sealed_bytes
-from fdmo_export.trace import trace
+from fdmo_export.tracing import trace
 from fdmo_export.validation import score
 from fdmo_export.verify import require_answers, verify_file
 from fdmo_export.weights import (

@@ -20,7 +20,7 @@ from prefix import BATCH, CLASSES, LANDMARKS, SIDE, configuration, networks, ope
 from fdmo_core.model_building import build_model
 from fdmo_core.network import Network
 from fdmo_export.graph import DeployedClassifier
-from fdmo_export.trace import trace
+from fdmo_export.tracing import trace
 
 THREADS = 2
 ROUNDS = 5

@@ -21,7 +21,7 @@ from fdmo_export.graph import DeployedClassifier
 from fdmo_export.network_part import cut, put_back, with_outputs
 from fdmo_export.quantization import measure_ranges, quantize
 from fdmo_export.sessions import open_session
-from fdmo_export.trace import trace
+from fdmo_export.tracing import trace
 
 BATCHES = (1, 8)
 ROUNDS = 7

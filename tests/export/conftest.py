@@ -19,7 +19,7 @@ from fdmo_export.contract import DIGEST_KEY
 from fdmo_export.graph import DeployedClassifier
 from fdmo_export.operation import measure_prior
 from fdmo_export.seal import sealed_bytes
-from fdmo_export.trace import trace
+from fdmo_export.tracing import trace
 from fdmo_export.validation import Scored, score
 from fdmo_export.write import Export, deploy, export_run
 

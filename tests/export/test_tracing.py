@@ -19,7 +19,7 @@ from fdmo_core.model import TwoStreamClassifier
 from fdmo_core.model_building import build_model
 from fdmo_export.contract import OPSET
 from fdmo_export.graph import DeployedClassifier
-from fdmo_export.trace import trace
+from fdmo_export.tracing import trace
 
 FROZEN = {"channels": [4, 8], "freeze_stages": 1}
 
