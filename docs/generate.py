@@ -8,7 +8,7 @@ import json
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
@@ -195,7 +195,11 @@ def parameters(command: CommandInfo) -> Iterator[tuple[str, str, str]]:
         if isinstance(info, OptionInfo):
             # beside Annotated, Typer takes the first declaration for the default
             names = (info.default, *(info.param_decls or ()))
-            yield next(one for one in names if isinstance(one, str)), kind, str(info.help)
+            given = (one for one in names if isinstance(one, str))
+            option = f"--{name.replace('_', '-')}"
+            if default is True:
+                option += f"/--no-{option[2:]}"
+            yield next(given, option), kind, str(info.help)
         elif isinstance(info, ArgumentInfo):
             yield name.upper(), kind, str(info.help)
 
@@ -205,7 +209,10 @@ def _value(annotation: Any) -> str:
         (annotation,) = (one for one in get_args(annotation) if one is not type(None))
     if get_origin(annotation) is list:
         return f"{_value(get_args(annotation)[0])}, repeatable"
-    return {"bool": "none", "str": "text", "int": "number", "Path": "path"}[annotation.__name__]
+    if get_origin(annotation) is Literal:
+        return " or ".join(f"`{one}`" for one in get_args(annotation))
+    names = {"bool": "none", "str": "text", "int": "number", "float": "number", "Path": "path"}
+    return names[annotation.__name__]
 
 
 PAGES = {"configuration.md": configuration_page, "cli.md": cli_page}

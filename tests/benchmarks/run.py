@@ -1,4 +1,4 @@
-"""Run the benchmarks and write benchmarks.json; arguments name the ones to run."""
+"""Run the benchmarks and write benchmarks.json; arguments name the ones to run, others stay."""
 
 import json
 import sys
@@ -43,6 +43,8 @@ MODULES: dict[tuple[str, ...], Callable[[], list[Benchmark]]] = {
     ): sampling.benchmarks,
 }
 
+RESULTS = Path("benchmarks.json")
+
 
 def main(wanted: set[str]) -> None:
     """Run what is wanted, all if nothing is named."""
@@ -62,7 +64,9 @@ def main(wanted: set[str]) -> None:
             f"{line.name}: {line.ours:.4g} against {line.baseline:.4g} {line.unit}, "
             f"ratio {line.ratio:.2f}{limit}"
         )
-    Path("benchmarks.json").write_text(json.dumps([line.as_dict() for line in lines], indent=2))
+    kept = json.loads(RESULTS.read_text()) if wanted and RESULTS.is_file() else []
+    found = {line["name"]: line for line in [*kept, *(one.as_dict() for one in lines)]}
+    RESULTS.write_text(json.dumps(list(found.values()), indent=2))
 
 
 if __name__ == "__main__":
