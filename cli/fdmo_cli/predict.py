@@ -69,7 +69,8 @@ def predict(
         model,
         provider=provider,
         allow_cpu=allow_cpu,
-        spin=False,  # decoders need the cores
+        threads=1,  # each of several threads runs a batch of its own
+        spin=False,
     )
     classifier.predict([], target_prior=prior, tau=tau)  # refuses the file or a dial at once
     for one in classifier.passed_over if provider != "auto" else ():

@@ -12,6 +12,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -70,13 +72,11 @@ def bare_session(model: Path) -> Callable[[NDArray[np.uint8]], object]:
 
 
 def decode_only(model: Path, folder: Path) -> None:
-    """Decode all files as the command does."""
-    from fdmo_cli.prediction.stream import PredictionSettings, decode_ahead
-
+    """Decode all files in as many threads as the command."""
     del model
-    settings = PredictionSettings(BATCH, available_threads(), 10**8)
-    for _ in decode_ahead(map(str, sorted(folder.glob("*.jpg"))), settings):
-        pass
+    with ThreadPoolExecutor(available_threads()) as pool:
+        for _ in pool.map(partial(read_rgb, max_pixels=10**8), sorted(folder.glob("*.jpg"))):
+            pass
 
 
 def session_only(model: Path, folder: Path) -> None:

@@ -1,7 +1,7 @@
-"""Classifies files one after the other, the next ones decoded meanwhile."""
+"""Classifies files in several threads, each of which decodes a batch and runs it."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
@@ -16,21 +16,22 @@ from fdmo_export.prediction import Prediction
 from fdmo_export.runtime import OnnxClassifier
 
 Pixels = NDArray[np.uint8]
+Answers = list[tuple[str, Prediction | DataError]]
 
 
 class PredictionSettings(NamedTuple):
     """How files are classified.
 
     Attributes:
-        batch_size: Images at once at most.
-        decoders: Threads that decode files.
+        batch_size: Images at once at most, in each thread.
+        workers: Threads that decode files and run the network.
         max_pixels: Width times height above which an image is refused.
         target_prior: As :meth:`fdmo_export.OnnxClassifier.predict` takes it.
         tau: Likewise.
     """
 
     batch_size: int
-    decoders: int
+    workers: int
     max_pixels: int
     target_prior: TargetPrior | None = None
     tau: float | None = None
@@ -38,8 +39,11 @@ class PredictionSettings(NamedTuple):
 
 def predict_files(
     files: Iterable[str], classifier: OnnxClassifier, settings: PredictionSettings
-) -> Iterator[list[tuple[str, Prediction | DataError]]]:
+) -> Iterator[Answers]:
     """Yield the answers of a batch at a time, in the order of the files.
+
+    Threads work on whole batches, because threads within one run of a network wait for each other
+    after each layer. So the classifier is to compute with one thread itself.
 
     Args:
         files: Names of image files.
@@ -49,23 +53,46 @@ def predict_files(
     Yields:
         Each file with its answer, or with why it has none.
     """
+    names = iter(files)
+    ahead: deque[Future[Answers]] = deque()
+    pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="predict")
+    try:
+        while True:
+            while len(ahead) <= settings.workers and (part := _part(names, settings)):
+                ahead.append(pool.submit(_answer_part, part, classifier, settings))
+            if not ahead:
+                return
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _part(names: Iterator[str], settings: PredictionSettings) -> list[str]:
+    return list(islice(names, settings.batch_size))
+
+
+def _answer_part(
+    names: Sequence[str], classifier: OnnxClassifier, settings: PredictionSettings
+) -> Answers:
+    """Return the answers of some files; large images are not all held at once."""
+    answers: Answers = []
     batch: list[tuple[str, Pixels | DataError]] = []
     pixels = 0
-    for name, image in decode_ahead(files, settings):
+    for name in names:
+        image = _decode(name, settings.max_pixels)
         batch.append((name, image))
         pixels += 0 if isinstance(image, DataError) else image.size // 3
-        if len(batch) == settings.batch_size or pixels >= BATCH_PIXELS:
-            yield _answer(batch, classifier, settings)
+        if pixels >= BATCH_PIXELS:
+            answers += _answer(batch, classifier, settings)
             batch, pixels = [], 0
-    if batch:
-        yield _answer(batch, classifier, settings)
+    return answers + _answer(batch, classifier, settings)
 
 
 def _answer(
     batch: list[tuple[str, Pixels | DataError]],
     classifier: OnnxClassifier,
     settings: PredictionSettings,
-) -> list[tuple[str, Prediction | DataError]]:
+) -> Answers:
     found = iter(
         classifier.predict(
             [image for _, image in batch if not isinstance(image, DataError)],
@@ -76,44 +103,6 @@ def _answer(
         )
     )
     return [(name, image if isinstance(image, DataError) else next(found)) for name, image in batch]
-
-
-def decode_ahead(
-    files: Iterable[str], settings: PredictionSettings
-) -> Iterator[tuple[str, Pixels | DataError]]:
-    """Yield each file with its pixels, or with why it has none, decoded ahead in threads.
-
-    At most a batch is held ready, less where images are large.
-
-    Args:
-        files: Names of image files.
-        settings: How many threads and images.
-    """
-    names = iter(files)
-    ahead: deque[tuple[str, Future[Pixels | DataError]]] = deque()
-    pool = ThreadPoolExecutor(settings.decoders, thread_name_prefix="decode")
-    try:
-        while True:
-            for name in islice(names, _room(ahead, settings)):
-                ahead.append((name, pool.submit(_decode, name, settings.max_pixels)))
-            if not ahead:
-                return
-            name, future = ahead.popleft()
-            yield name, future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _room(
-    ahead: deque[tuple[str, Future[Pixels | DataError]]], settings: PredictionSettings
-) -> int:
-    """Return how many more files may be decoded ahead."""
-    ready = [one.result() for _, one in ahead if one.done()]
-    pixels = sum(one.size // 3 for one in ready if not isinstance(one, DataError))
-    if pixels >= BATCH_PIXELS and ahead:
-        return 0
-    waiting = len(ahead) - len(ready)
-    return min(2 * settings.decoders - waiting, settings.batch_size + 1 - len(ahead))
 
 
 def _decode(name: str, max_pixels: int) -> Pixels | DataError:

@@ -1,19 +1,19 @@
-"""Decoding ahead of the session, within bounds."""
+"""Batches in several threads, in order and within bounds."""
 
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from fdmo_cli.prediction.stream import PredictionSettings, decode_ahead, predict_files
+from fdmo_cli.prediction.stream import PredictionSettings, predict_files
 from fdmo_core.errors import DataError
-from fdmo_export import OnnxClassifier
-from fdmo_export.pictures import BATCH_PIXELS
+from fdmo_export import OnnxClassifier, Prediction
 
-SETTINGS = PredictionSettings(batch_size=4, decoders=2, max_pixels=100_000_000)
+SETTINGS = PredictionSettings(batch_size=4, workers=2, max_pixels=100_000_000)
 
 
 @pytest.fixture
@@ -26,16 +26,6 @@ def files(tmp_path: Path) -> list[str]:
     (tmp_path / "3.png").write_text("no image")
     (tmp_path / "10.png").unlink()
     return [str(tmp_path / f"{number}.png") for number in range(11)]
-
-
-def test_images_come_in_the_order_of_their_files_with_what_is_wrong(files: list[str]) -> None:
-    found = list(decode_ahead(files, SETTINGS))
-
-    assert [name for name, _ in found] == files
-    assert [name for name, one in found if isinstance(one, DataError)] == [files[3], files[10]]
-    for name, one in found:
-        if not isinstance(one, DataError):
-            np.testing.assert_array_equal(one, np.asarray(Image.open(name)))
 
 
 def test_answers_come_a_batch_at_a_time_as_if_each_were_alone(
@@ -55,44 +45,52 @@ def test_answers_come_a_batch_at_a_time_as_if_each_were_alone(
             np.testing.assert_allclose(answer.probabilities, alone.probabilities, atol=0.02)
 
 
-def test_no_more_than_a_batch_is_read_ahead(files: list[str]) -> None:
-    taken = []
-
-    def names() -> Iterator[str]:
-        for name in files:
-            taken.append(name)
-            yield name
-
-    ahead = decode_ahead(names(), SETTINGS)
-    next(ahead)
-
-    assert len(taken) <= SETTINGS.batch_size + 1
-    ahead.close()  # type: ignore[attr-defined]  # a generator
-
-
-def test_large_images_are_not_piled_up(tmp_path: Path) -> None:
-    side = 1 + int((BATCH_PIXELS / 2) ** 0.5)  # two of them are as many as a batch may have
-    Image.new("L", (side, side)).save(tmp_path / "large.png")
+def test_no_more_than_a_batch_for_each_thread_is_read_ahead(
+    tmp_path: Path, onnx_file: Path
+) -> None:
+    Image.new("RGB", (20, 30)).save(tmp_path / "one.png")
     taken = []
 
     def names() -> Iterator[str]:
         for _ in range(40):
             taken.append(1)
-            yield str(tmp_path / "large.png")
+            yield str(tmp_path / "one.png")
 
-    settings = SETTINGS._replace(batch_size=32, decoders=1)
-    for number, _ in enumerate(decode_ahead(names(), settings), start=1):
-        assert len(taken) - number <= 2 + 2 * settings.decoders
-        if number == 6:
-            break
+    batches = predict_files(names(), OnnxClassifier(onnx_file, provider="cpu"), SETTINGS)
+    next(batches)
+
+    assert len(taken) <= SETTINGS.batch_size * (SETTINGS.workers + 1)
+    batches.close()  # type: ignore[attr-defined]  # a generator
 
 
-def test_no_thread_is_left_when_the_reader_stops(files: list[str]) -> None:
+def test_large_images_are_not_piled_up(
+    tmp_path: Path, onnx_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("L", (30, 20)).save(tmp_path / "large.png")
+    monkeypatch.setattr("fdmo_cli.prediction.stream.BATCH_PIXELS", 1200)  # two such images
+    classifier = OnnxClassifier(onnx_file, provider="cpu")
+    sizes = []
+    predict = classifier.predict
+
+    def counted(images: list[Any], **_: Any) -> list[Prediction]:
+        sizes.append(len(images))
+        return predict(images)
+
+    monkeypatch.setattr(classifier, "predict", counted)
+
+    (answers,) = predict_files([str(tmp_path / "large.png")] * 4, classifier, SETTINGS)
+
+    assert len(answers) == 4
+    assert max(sizes) == 2
+
+
+def test_no_thread_is_left_when_the_reader_stops(files: list[str], onnx_file: Path) -> None:
+    classifier = OnnxClassifier(onnx_file, provider="cpu")
     before = threading.active_count()
-    ahead = decode_ahead(files, SETTINGS)
-    next(ahead)
+    batches = predict_files(files, classifier, SETTINGS)
+    next(batches)
 
-    ahead.close()  # type: ignore[attr-defined]  # a generator
+    batches.close()  # type: ignore[attr-defined]  # a generator
 
     assert threading.active_count() == before
 
