@@ -84,7 +84,7 @@ def accepts(config_class: type[BaseModel], key: str, value: Any) -> bool:
 def settings(text: str) -> list[tuple[str, str, str]]:
     """Return section, key and value, which may be empty, of all settings in code."""
     sections = "|".join(RunConfig.model_fields)
-    files = "json|onnx|safetensors"
+    files = "json|npz|onnx|safetensors"
     pattern = rf"(?:`|--set )({sections})\.(?!(?:{files})\b)(\w+)(?: ?= ?([^`\s]+))?(?=[`\s])"
     return re.findall(pattern, text)
 
@@ -207,7 +207,8 @@ def test_every_command_is_one_of_fdmo(page: Path) -> None:
             continue
         known = [name for name in COMMANDS if words[: len(name.split())] == name.split()]
         assert known, line
-        options = {row[0] for row in generate.parameters(COMMANDS[known[0]])}
+        rows = generate.parameters(COMMANDS[known[0]])
+        options = {name for row in rows for name in row[0].split("/")}
         used = {word for word in words if word.startswith("--")}
         assert used <= options | {"--help"}, line
 

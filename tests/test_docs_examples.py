@@ -260,3 +260,12 @@ def test_the_example_reads_transparent_and_turned_images_as_fdmo(
 
     assert found.shape == (1, 50, 30, 3)
     np.testing.assert_array_equal(found[0], read_rgb(tmp_path / "odd.png", max_pixels=10_000))
+
+
+def test_the_example_scales_grey_of_16_bits_as_fdmo(pixels: Pixels, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 65536, (20, 30), dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / "grey.png")
+
+    found = pixels(Image.open(tmp_path / "grey.png"))
+
+    np.testing.assert_array_equal(found[0], read_rgb(tmp_path / "grey.png", max_pixels=10_000))

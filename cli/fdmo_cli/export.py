@@ -56,7 +56,7 @@ def onnx(
     precision: Annotated[
         Literal["fp32", "fp16", "int8"],
         typer.Option(
-            help="Of weights and sums: fp16 for GPUs, int8 for a quarter of the size; both must "
+            help="Of weights and sums: fp16 for GPUs, int8 for a small file on CPUs; both must "
             "answer nearly as well on validation images."
         ),
     ] = "fp32",

@@ -34,16 +34,19 @@ def print_export(report: "Export") -> None:
     table.add_row("classes that flip", *flips)
     Console().print(table)
     if images:
+        name = report.precision.precision
+        lowered = "" if name == "fp32" else f", that of {name} included,"
         typer.echo(
             f"Whole images were prepared as in training on one side, by the file on the other: "
             f"{images.other_pixels:.2%} of the network's pixel values differ, by at most "
             f"{images.largest_pixel_difference} of 255; the mean difference of a "
-            f"probability is {images.mean_difference:.1e}."
+            f"probability{lowered} is {images.mean_difference:.1e}."
         )
     open_landmarks = sum(one.open_landmarks for one in parity.network)
     if open_landmarks:
         typer.echo(
-            f"{open_landmarks} landmark(s) were left out: two cells of their heatmap are as good."
+            f"{open_landmarks} landmark(s) were left out of the comparison: two cells of their "
+            f"heatmap are as good."
         )
     if report.external_data:
         typer.echo(

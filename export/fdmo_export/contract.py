@@ -48,6 +48,9 @@ METADATA_KEY = "fdmo"
 GOLDEN_KEY = "fdmo_golden"
 """Key of the metadata that holds the golden examples, a JSON document."""
 
+GENERATOR_KEY = "fdmo_generator"
+"""Key of the metadata that an exported generator has instead, a JSON document."""
+
 DIGEST_KEY = "fdmo_sha256"
 """Key of the metadata that holds the file's own digest."""
 

@@ -18,7 +18,7 @@ from fdmo_core.interfaces import FeatureGenerator, Rebalancer
 from fdmo_core.journal import Journal
 from fdmo_core.registry import Registry
 from fdmo_core.trained_phases import TrainedPhase1, TrainedPhase2, open_phase1, open_phase2
-from fdmo_export.contract import MAX_FILE_BYTES
+from fdmo_export.contract import GENERATOR_KEY, MAX_FILE_BYTES
 from fdmo_export.describe import add_entry
 from fdmo_export.dictionary_file import write_dictionary
 from fdmo_export.generator_graph import DeployedGenerator, takes_any_width, trace_generator
@@ -30,9 +30,6 @@ from fdmo_export.generator_parity import (
     require_same_features,
 )
 from fdmo_export.seal import sealed_bytes
-
-GENERATOR_KEY = "fdmo_generator"
-"""Key of the file's metadata that holds a JSON document."""
 
 GENERATOR_FORMAT = 1
 GENERATOR_FILE, DICTIONARY_FILE = "generator.onnx", "dictionary.npz"

@@ -43,11 +43,12 @@ def find_obstacle(runtime: ModuleType, *, provider: str, onnxruntime_name: str) 
     own = folder / f"libonnxruntime_providers_{provider}.so"
     if not own.is_file():  # no Linux; what is missing there is seen when the session is made
         return None
-    if missing_library(DRIVER) is None:
-        with redirect_stdout(io.StringIO()):  # what it does not find is found and told below
-            runtime.preload_dlls()  # of the packages that bring CUDA's libraries
+    if missing_library(DRIVER):  # without a GPU, nobody should be sent to install its libraries
+        return Obstacle(f"{DRIVER} is missing", _how_to_get(DRIVER))
+    with redirect_stdout(io.StringIO()):  # what it does not find is found and told below
+        runtime.preload_dlls()  # of the packages that bring CUDA's libraries
     ctypes.CDLL(str(folder / "libonnxruntime_providers_shared.so"), mode=ctypes.RTLD_GLOBAL)
-    missing = missing_library(str(own)) or missing_library(DRIVER)
+    missing = missing_library(str(own))
     return None if missing is None else Obstacle(f"{missing} is missing", _how_to_get(missing))
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from fdmo_core.errors import ExportError
 from fdmo_export.contract import (
     DIGEST_KEY,
+    GENERATOR_KEY,
     GOLDEN_KEY,
     METADATA_ENTRIES,
     METADATA_FORMAT,
@@ -98,6 +99,11 @@ def describe_content(content: bytes, name: str) -> Description:
             f"{name} is cut short or damaged: {error}, of {len(content)}. {EXPECTED} Fetch the "
             f"file again."
         ) from error
+    if GENERATOR_KEY in places:
+        raise ExportError(
+            f"{name} is a generator, written with --part generator. Expected a classifier. Export "
+            f"the run without --part; docs/onnx.md says what a generator is for."
+        )
     if METADATA_KEY not in places:
         raise ExportError(
             f"{name} is an ONNX file, but not of fdmo: its metadata have no entry "

@@ -105,7 +105,7 @@ def open_session(source: Source, settings: SessionSettings, metadata: Metadata) 
     raise ExportError(
         f"Provider '{settings.provider}' is not active: {obstacle.what}. Expected a machine on "
         f"which it starts. {obstacle.advice}; or choose the provider 'cpu', or allow it instead "
-        f"(--allow-cpu, allow_cpu=True)."
+        f"(allow_cpu=True; --allow-cpu of 'fdmo predict')."
     )
 
 

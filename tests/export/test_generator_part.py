@@ -21,12 +21,11 @@ from fdmo_core.journal import Journal
 from fdmo_core.registry import Registry
 from fdmo_core.samples import Splits
 from fdmo_core.trained_phases import TrainedPhase1, TrainedPhase2, open_phase1, open_phase2
-from fdmo_export.contract import OPSET
+from fdmo_export.contract import GENERATOR_KEY, OPSET
 from fdmo_export.generator_graph import DeployedGenerator
 from fdmo_export.generator_part import (
     DICTIONARY_FILE,
     GENERATOR_FILE,
-    GENERATOR_KEY,
     PARITY_FILE,
     GeneratorExport,
     export_generator,

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 from fdmo_core.errors import ExportError
 from fdmo_export.contract import (
     DIGEST_KEY,
+    GENERATOR_KEY,
     GOLDEN_KEY,
     METADATA_ENTRIES,
     METADATA_FORMAT,
@@ -221,3 +222,14 @@ def test_bytes_are_named_as_the_caller_says(onnx_file: Path) -> None:
     with pytest.raises(ExportError, match=r"^The model is empty\. "):
         describe_content(b"", "The model")
     assert read_file(onnx_file)[:1] == b"\x08"
+
+
+def test_a_generator_is_told_from_a_classifier(onnx_file: Path, tmp_path: Path) -> None:
+    model = onnx.load(onnx_file)
+    for one in model.metadata_props:
+        if one.key == METADATA_KEY:
+            one.key = GENERATOR_KEY
+    onnx.save_model(model, tmp_path / "generator.onnx")
+
+    with pytest.raises(ExportError, match=r"is a generator, .* Expected a classifier\."):
+        describe_file(tmp_path / "generator.onnx")

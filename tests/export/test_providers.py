@@ -49,7 +49,8 @@ def test_a_provider_that_cannot_start_is_an_error_that_says_what_is_missing(
     message = str(caught.value)
     assert message.startswith(f"Provider '{provider}' is not active: {obstacle(provider)}. ")
     assert message.endswith(
-        "; or choose the provider 'cpu', or allow it instead (--allow-cpu, allow_cpu=True)."
+        "; or choose the provider 'cpu', or allow it instead (allow_cpu=True; --allow-cpu of "
+        "'fdmo predict')."
     )
 
 
