@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fdmo_cli.options import JsonOption
-from fdmo_core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from fdmo_cli.prediction.lines import Format, Lines
     from fdmo_cli.prediction.output import Kept, Output
     from fdmo_cli.prediction.stream import PredictionSettings
+    from fdmo_core.errors import DataError
     from fdmo_export.runtime import OnnxClassifier
 
 SOME_FAILED = 3  # exit code
@@ -94,6 +94,8 @@ def predict(
 
 def _format(*, as_json: bool, as_csv: bool, out: Path | None) -> "Format":
     """Return how answers are written; those in a file are for a machine."""
+    from fdmo_core.errors import ConfigError
+
     if as_json and as_csv:
         raise ConfigError("--json and --csv are both given. Expected one of them. Choose one.")
     if out is not None and not (as_json or as_csv):
@@ -104,12 +106,16 @@ def _format(*, as_json: bool, as_csv: bool, out: Path | None) -> "Format":
 
 
 def _require_positive(name: str, value: int) -> None:
+    from fdmo_core.errors import ConfigError
+
     if value < 1:
         raise ConfigError(f"{name} is {value}. Expected at least 1. Give a positive number.")
 
 
 def _read_prior(given: str) -> Any:
     """Return a target prior as the classifier takes it: a name, or what a JSON file holds."""
+    from fdmo_core.errors import ConfigError
+
     if given in ("balanced", "training"):
         return given
     try:
@@ -149,6 +155,7 @@ def _read_kept(out: Path | None, lines: "Lines") -> "Kept":
 def _remaining(paths: list[str], kept: "Kept") -> Iterable[str]:
     """Return the files without an answer; a list unless their names are still to come."""
     from fdmo_cli.prediction.files import FROM_STDIN, list_files
+    from fdmo_core.errors import DataError
 
     found = list_files(paths, sys.stdin.buffer)
     if FROM_STDIN in paths:
@@ -167,10 +174,11 @@ def _classify(
     classifier: "OnnxClassifier",
     settings: "PredictionSettings",
     output: "Output",
-) -> list[DataError]:
+) -> "list[DataError]":
     """Write the answers; return why some files have none."""
     from fdmo_cli.prediction.stream import predict_files
     from fdmo_cli.progress import ProgressBars
+    from fdmo_core.errors import DataError
     from fdmo_core.journal import Progress
 
     total = len(files) if isinstance(files, list) else 0  # grows with what comes
