@@ -221,3 +221,12 @@ def test_bytes_are_named_as_the_caller_says(onnx_file: Path) -> None:
     with pytest.raises(ExportError, match=r"^The model is empty\. "):
         describe_content(b"", "The model")
     assert read_file(onnx_file)[:1] == b"\x08"
+
+
+@pytest.mark.parametrize("external", [{}, 5, False, {"file": 5}, {"file": "", "sha256": ""}])
+def test_a_file_that_does_not_say_where_its_weights_are_is_refused(
+    edited: Edit, external: object
+) -> None:
+    path = edited(metadata(lambda old: json.dumps(json.loads(old) | {"external_data": external})))
+
+    assert refusal(path).startswith(f"{path} has metadata that do not say where its weights are: ")
