@@ -111,6 +111,8 @@ def _lock(file: BinaryIO, path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise _in_use(path) from error
+    except OSError:  # a file system that knows no locks, as some networks' do
+        return
 
 
 def _in_use(path: Path) -> ConfigError:
