@@ -22,6 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         RunFolderError: The file cannot be written, for instance because the disk is full.
     """
+    require_no_device(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -31,6 +32,15 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(NotADirectoryError):  # told above: the folder is a file
             temporary.unlink(missing_ok=True)
+
+
+def require_no_device(path: Path) -> None:
+    """Raise a RunFolderError if a device or a pipe is there, which a rename would replace."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise RunFolderError(
+            f"{path} is a device or a pipe. Expected the name of a file, for what is there is "
+            f"replaced. Choose another name."
+        )
 
 
 def cannot_write(path: Path, error: Exception) -> RunFolderError:

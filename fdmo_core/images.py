@@ -37,9 +37,10 @@ def read_rgb(source: Path | BinaryIO, *, max_pixels: int) -> NDArray[np.uint8]:
         return _decode(source, "The image", max_pixels)
     try:
         content = source.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter of a name with a null byte
+        reason = error.strerror if isinstance(error, OSError) else error
         raise DataError(
-            f"Image '{source}' cannot be opened ({error.strerror}). Expected a readable file. "
+            f"Image '{source}' cannot be opened ({reason}). Expected a readable file. "
             f"Check the path and its permissions."
         ) from error
     return _decode(BytesIO(content), f"Image '{source}'", max_pixels)
@@ -62,6 +63,11 @@ def _decode(file: BinaryIO, name: str, max_pixels: int) -> NDArray[np.uint8]:
         raise DataError(
             f"{name} is no image of a known kind. Expected one of {', '.join(FORMATS)}. "
             f"Convert, replace or delete the file."
+        ) from error
+    except Image.DecompressionBombError as error:  # Pillow's own limit, whatever max_pixels is
+        raise DataError(
+            f"{name} has too many pixels ({error}). Expected at most {max_pixels} (max_pixels). "
+            f"Scale the image down."
         ) from error
     except Exception as error:  # a broken file makes Pillow's parsers raise nearly anything
         raise DataError(

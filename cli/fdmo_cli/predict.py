@@ -1,6 +1,7 @@
 """``fdmo predict``: what an exported file makes of image files."""
 
 import hashlib
+import io
 import json
 import os
 import sys
@@ -120,7 +121,7 @@ def _read_prior(given: str) -> Any:
         return given
     try:
         return json.loads(Path(given).read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"--target-prior {given} cannot be read ({error}). Expected 'balanced', 'training' or "
             f"a JSON file with a probability for each class, as a list or by name. Correct it."
@@ -157,7 +158,11 @@ def _remaining(paths: list[str], kept: "Kept") -> Iterable[str]:
     from fdmo_cli.prediction.files import FROM_STDIN, list_files
     from fdmo_core.errors import DataError
 
-    found = list_files(paths, sys.stdin.buffer)
+    if FROM_STDIN in paths and sys.stdin is None:
+        raise DataError(
+            "stdin is closed. Expected names of files on it, as '-' says. Give files or folders."
+        )
+    found = list_files(paths, sys.stdin.buffer if FROM_STDIN in paths else io.BytesIO())
     if FROM_STDIN in paths:
         return (one for one in found if one not in kept.files)
     known = list(found)

@@ -13,6 +13,7 @@ TargetPrior = ArrayLike | Mapping[str, float] | Literal["balanced", "training"]
 """Probabilities in class order or by class name; equal ones; or those of the training images."""
 
 SUM_TOLERANCE = 1e-3  # of numbers that were rounded to be written
+LARGEST_TAU = 1000.0  # far above any use; scores stay finite with it, for log(1e-12) is -28
 
 
 def read_prior(prior: TargetPrior, metadata: Metadata) -> NDArray[np.float32]:
@@ -52,7 +53,7 @@ def _named(prior: str, metadata: Metadata) -> NDArray[np.float32]:
 def _numbers(prior: Any) -> NDArray[np.float64]:
     try:
         return np.asarray(prior, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise ConfigError(
             f"target_prior is not numeric ({error}). Expected a probability for each class. Give "
             f"numbers."
@@ -81,12 +82,13 @@ def read_tau(tau: float) -> NDArray[np.float32]:
     """Return how far the scores follow the target prior. Shape ``()``, float32.
 
     Raises:
-        ConfigError: It is no finite number.
+        ConfigError: It is no number from -1000 to 1000.
     """
     array = np.asarray(tau)
-    if array.shape != () or array.dtype.kind not in "iuf" or not np.isfinite(array):
+    is_number = array.shape == () and array.dtype.kind in "iuf"
+    if not is_number or not abs(array) <= LARGEST_TAU:  # NaN is not
         raise ConfigError(
-            f"tau is {tau!r}. Expected a finite number: 0 not to follow the target prior, 1 to "
-            f"follow it. Give such a number."
+            f"tau is {tau!r}. Expected a number from {-LARGEST_TAU:g} to {LARGEST_TAU:g}: 0 not to "
+            f"follow the target prior, 1 to follow it. Give such a number."
         )
     return np.asarray(tau, dtype=np.float32)

@@ -13,6 +13,7 @@ from fdmo_export.contract import (
     INPUT_IMAGES,
     INPUT_TARGET_PRIOR,
     INPUT_TAU,
+    OUTPUT_LANDMARKS,
     OUTPUT_LOGITS,
     output_names,
 )
@@ -100,18 +101,28 @@ def read_metadata(entries: Mapping[str, Any], name: str) -> Metadata:
     """
     try:
         preprocessing = entries["preprocessing"]
+        _require_counts(entries["class_counts"])
         return Metadata(
             entries=entries,
             class_names=tuple(map(str, entries["class_names"])),
-            thresholds=tuple(entries["thresholds"]["probability"]),
+            thresholds=tuple(map(_threshold, entries["thresholds"]["probability"])),
             landmark_names=tuple(map(str, entries["landmark_names"])),
             image_size=int(preprocessing.get("image_size", 0)),
             feature_dim=int(preprocessing.get("feature_dim", 0)),
             takes_whole_images=bool(preprocessing.get("in_graph")),
             precision=str(entries["precision"]["name"]),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise _disagrees(name, f"an entry is not as it was written ({error!r})") from error
+
+
+def _require_counts(counts: Any) -> None:
+    if not sum(int(one) for one in counts) > 0:
+        raise ValueError("class_counts sum to 0")
+
+
+def _threshold(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def require_graph(session: Any, metadata: Metadata, name: str) -> None:
@@ -136,6 +147,11 @@ def require_graph(session: Any, metadata: Metadata, name: str) -> None:
         "thresholds": len(metadata.thresholds),
         "logits": outputs[OUTPUT_LOGITS][-1],
     }
+    landmarks = len(metadata.landmark_names)
+    if landmarks and outputs[OUTPUT_LANDMARKS][1] != landmarks:
+        raise _disagrees(
+            name, f"it names {landmarks} landmarks and locates {outputs[OUTPUT_LANDMARKS][1]}"
+        )
     if len(set(counts.values())) > 1:
         counted = ", ".join(f"{number} {part}" for part, number in counts.items())
         raise _disagrees(name, f"its parts are not as many as its classes ({counted})")

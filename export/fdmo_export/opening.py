@@ -4,7 +4,7 @@ No onnxruntime, onnx or torch here: a wrong file gets its message before anythin
 """
 
 import json
-from collections.abc import Mapping
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from fdmo_export.contract import (
     METADATA_ENTRIES,
     METADATA_FORMAT,
     METADATA_KEY,
+    OUTPUT_PROBABILITIES,
 )
 from fdmo_export.golden import GoldenExample, read_golden
 from fdmo_export.seal import file_digest, require_seal
@@ -36,8 +37,26 @@ class Description(NamedTuple):
     golden: str
 
     def golden_examples(self) -> list[GoldenExample]:
-        """Return the golden examples."""
-        return read_golden(json.loads(self.golden))
+        """Return the golden examples.
+
+        Raises:
+            ExportError: There is none, or they are not as fdmo writes them.
+        """
+        try:
+            found = read_golden(json.loads(self.golden))
+            lacking = sum(OUTPUT_PROBABILITIES not in one.outputs for one in found)
+        except (RecursionError, KeyError, TypeError, ValueError, zlib.error) as error:
+            raise _wrong_golden(f"cannot be read ({error!r})") from error
+        if not found or lacking:
+            raise _wrong_golden(f"are {len(found)}, {lacking} of them without probabilities")
+        return found
+
+
+def _wrong_golden(how: str) -> ExportError:
+    return ExportError(
+        f"The golden examples {how}. Expected those that 'fdmo export onnx' wrote, without which "
+        f"nothing is verified. Export the run again."
+    )
 
 
 def read_file(path: Path) -> bytes:
@@ -141,17 +160,23 @@ def _read_metadata(text: bytes, name: str) -> dict[str, Any]:
     return metadata
 
 
-def _require_weights(path: Path, external: Mapping[str, Any] | None) -> None:
+def _require_weights(path: Path, external: Any) -> None:
     """Raise an ExportError if the weights beside a file are not those it was written with."""
     if external is None:
         return
-    weights = path.with_name(Path(external["file"]).name)
+    try:
+        weights, digest = path.with_name(Path(external["file"]).name), external["sha256"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ExportError(
+            f"{path} has metadata that do not say where its weights are: 'external_data' is "
+            f"{external!r}. {EXPECTED} Export the run again."
+        ) from error
     if not weights.is_file():
         raise ExportError(
             f"{weights} is not there. Expected the weights of {path.name} beside it, for they do "
             f"not fit into one ONNX file. Keep both files in one folder."
         )
-    if file_digest(weights) != external["sha256"]:
+    if file_digest(weights) != digest:
         raise ExportError(
             f"{weights} does not belong to {path.name}, or was damaged: its digest is another one. "
             f"Expected the file that was written together with it. Fetch both files again."

@@ -15,6 +15,7 @@ import onnx
 from fdmo_core.errors import ExportError
 from fdmo_export.contract import OUTPUT_LANDMARKS, OUTPUT_PROBABILITIES
 from fdmo_export.golden import GoldenExample
+from fdmo_export.metadata import read_metadata
 from fdmo_export.opening import describe_file
 from fdmo_export.runtime import OnnxClassifier
 
@@ -127,7 +128,12 @@ def verify_file(path: Path, providers: Sequence[str] = ()) -> Verification:
     description = describe_file(path)
     require_valid(path)
     examples = description.golden_examples()
-    precision = description.metadata["precision"]["name"]
+    precision = read_metadata(description.metadata, str(path)).precision
+    if precision not in TOLERANCES:
+        raise ExportError(
+            f"{path} is of precision {precision!r}. Expected one of {', '.join(TOLERANCES)}. "
+            f"Export the run again."
+        )
     ran, unusable = [], {}
     for one in providers or PROVIDERS:
         try:
@@ -150,7 +156,7 @@ def _answer(classifier: OnnxClassifier, example: GoldenExample) -> Answer:
     moved = 0
     if OUTPUT_LANDMARKS in example.outputs:
         apart = outputs[OUTPUT_LANDMARKS][0] - example.outputs[OUTPUT_LANDMARKS]
-        moved = int((np.abs(apart).max(axis=1) > MOVED * max(example.input.shape)).sum())
+        moved = int((~(np.abs(apart).max(axis=1) <= MOVED * max(example.input.shape))).sum())
     return Answer(
         expected=classifier.class_names[int(expected.argmax())],
         found=classifier.class_names[int(found.argmax())],

@@ -1,16 +1,15 @@
 """Weights beside the file, where one ONNX file cannot hold them."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import onnx
 from onnx import TensorProto
 
-from fdmo_core.files import cannot_write
+from fdmo_core.files import cannot_write, require_no_device
 from fdmo_export.contract import MAX_FILE_BYTES
 from fdmo_export.seal import file_digest
 
@@ -64,18 +63,18 @@ def replacing_with_weights(path: Path) -> Iterator[Path]:
     Raises:
         RunFolderError: The file cannot be written, for instance because the disk is full.
     """
-    folder = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary = folder / path.name
+    require_no_device(path)
     try:
-        folder.mkdir()
-        yield temporary
-        has_weights = weights_path(temporary).is_file()
-        if has_weights:
-            weights_path(temporary).replace(weights_path(path))
-        temporary.replace(path)
-        if not has_weights:
-            weights_path(path).unlink(missing_ok=True)  # of the file that was replaced
+        with TemporaryDirectory(
+            prefix=f".{path.name}.", suffix=".tmp", dir=path.parent, ignore_cleanup_errors=True
+        ) as folder:
+            temporary = Path(folder) / path.name
+            yield temporary
+            has_weights = weights_path(temporary).is_file()
+            if has_weights:
+                weights_path(temporary).replace(weights_path(path))
+            temporary.replace(path)
+            if not has_weights:
+                weights_path(path).unlink(missing_ok=True)  # of the file that was replaced
     except OSError as error:
         raise cannot_write(path, error) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -208,7 +208,7 @@ def make_room(path: Path, *, overwrite: bool = False) -> None:
             f"{path} is a folder. Expected the name of the file to write. Pass for instance --out "
             f"{path / 'model.onnx'}."
         )
-    taken = [one for one in (path, weights_path(path)) if one.exists()]
+    taken = [one for one in (path, weights_path(path), parity_path(path)) if one.exists()]
     if taken and not overwrite:
         raise ExportError(
             f"{taken[0]} is there already. Expected the name of a file that is not. Choose another "

@@ -186,7 +186,7 @@ def test_the_dials_reach_the_file(
             ("--out", "answers"),
             "--out is given without a format. Expected --json or --csv. Add one of them.",
         ),
-        (("--tau", "nan"), "tau is nan. Expected a finite number: 0 not to follow"),
+        (("--tau", "nan"), "tau is nan. Expected a number from -1000 to 1000: 0"),
         (
             ("--target-prior", "natural"),
             "--target-prior natural cannot be read ([Errno 2] No such file or directory: "

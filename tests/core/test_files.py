@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -147,3 +148,12 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(RunFolderError, match=r"Cannot write .*file/folder: Not a directory\."):
         make_folder(tmp_path / "file" / "folder")
+
+
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(RunFolderError, match=r"pipe is a device or a pipe\. Expected the name of"):
+        write_json(tmp_path / "pipe", {})
+
+    assert (tmp_path / "pipe").is_fifo()

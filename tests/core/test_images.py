@@ -191,3 +191,18 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(kind: str) -> None:
         damaged[rng.randrange(len(damaged))] = rng.randrange(256)
         with contextlib.suppress(DataError):
             assert read_rgb(io.BytesIO(damaged), max_pixels=LIMIT).ndim == 3
+
+
+def test_a_name_with_a_null_byte_is_a_bad_image() -> None:
+    with pytest.raises(DataError, match=r"cannot be opened \(embedded null byte\)"):
+        read_rgb(Path("a\0b"), max_pixels=LIMIT)
+
+
+def test_an_image_that_pillow_finds_too_large_is_told_its_size_is_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = written(Image.fromarray(COLOURS), "PNG")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4)
+
+    with pytest.raises(DataError, match=r"^The image has too many pixels \("):
+        read_rgb(file, max_pixels=LIMIT)

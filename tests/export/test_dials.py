@@ -94,9 +94,10 @@ def test_another_name_is_an_error() -> None:
     )
 
 
-def test_what_is_no_number_is_an_error() -> None:
+@pytest.mark.parametrize("prior", [["much", "little", "none"], [10**400, 0, 0]])
+def test_what_is_no_number_is_an_error(prior: Any) -> None:
     with pytest.raises(ConfigError, match=r"^target_prior is not numeric \("):
-        read_prior(["much", "little", "none"], FILE)
+        read_prior(prior, FILE)
 
 
 def test_tau_is_a_number() -> None:
@@ -107,12 +108,14 @@ def test_tau_is_a_number() -> None:
     assert float(found) == 0.5
 
 
-@pytest.mark.parametrize("tau", [float("nan"), float("inf"), "1", [1.0], None])
+@pytest.mark.parametrize(
+    "tau", [float("nan"), float("inf"), "1", [1.0], None, 3.5e38, -1001, 10**400]
+)
 def test_any_other_tau_is_an_error(tau: Any) -> None:
     with pytest.raises(ConfigError) as caught:
         read_tau(tau)
 
     assert str(caught.value) == (
-        f"tau is {tau!r}. Expected a finite number: 0 not to follow the target prior, 1 to follow "
-        f"it. Give such a number."
+        f"tau is {tau!r}. Expected a number from -1000 to 1000: 0 not to follow the target prior, "
+        f"1 to follow it. Give such a number."
     )

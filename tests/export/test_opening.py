@@ -233,3 +233,12 @@ def test_a_generator_is_told_from_a_classifier(onnx_file: Path, tmp_path: Path) 
 
     with pytest.raises(ExportError, match=r"is a generator, .* Expected a classifier\."):
         describe_file(tmp_path / "generator.onnx")
+
+
+@pytest.mark.parametrize("external", [{}, 5, False, {"file": 5}, {"file": "", "sha256": ""}])
+def test_a_file_that_does_not_say_where_its_weights_are_is_refused(
+    edited: Edit, external: object
+) -> None:
+    path = edited(metadata(lambda old: json.dumps(json.loads(old) | {"external_data": external})))
+
+    assert refusal(path).startswith(f"{path} has metadata that do not say where its weights are: ")

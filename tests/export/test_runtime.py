@@ -340,6 +340,10 @@ def test_a_file_whose_graph_lost_an_output_is_an_error(edited: Edit) -> None:
         (lambda one: one["class_names"].pop(), "its parts are not as many as its classes (11 "),
         (lambda one: one.update(thresholds=None), "an entry is not as it was written (TypeError"),
         (lambda one: one["preprocessing"].update(image_size="x"), "an entry is not as it was wri"),
+        (lambda one: one.update(class_counts=5), "an entry is not as it was written (TypeError"),
+        (lambda one: one.update(class_counts=[0] * 12), "an entry is not as it was written (Val"),
+        (lambda one: one["thresholds"].update(probability="x" * 12), "an entry is not as it was "),
+        (lambda one: one["landmark_names"].pop(), "it names 7 landmarks and locates 8"),
     ],
 )
 def test_a_file_whose_metadata_do_not_fit_is_an_error(

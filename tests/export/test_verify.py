@@ -1,5 +1,6 @@
 """A file's own examples, run on execution providers, without torch."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 from onnx import numpy_helper
 
 from fdmo_core.errors import ExportError
+from fdmo_export.contract import GOLDEN_KEY, METADATA_KEY
 from fdmo_export.opening import describe_file
 from fdmo_export.verify import (
     MOST_MOVED,
@@ -209,3 +211,55 @@ def test_what_was_found_is_plain_data(onnx_file: Path) -> None:
     (cpu,) = found["providers"]
     assert cpu.keys() == {"provider", "answers", "num_landmarks", "tolerance", "agrees"}
     assert cpu["answers"][0].keys() == {"expected", "found", "difference", "moved_landmarks"}
+
+
+def edit_entry(key: str, change: Callable[[Any], Any]) -> Callable[[onnx.ModelProto], None]:
+    def edit(model: onnx.ModelProto) -> None:
+        (entry,) = (one for one in model.metadata_props if one.key == key)
+        entry.value = json.dumps(change(json.loads(entry.value)))
+
+    return edit
+
+
+def reversed_answers(golden: Any) -> Any:
+    for one in golden:
+        one["outputs"]["probabilities"].reverse()
+    return golden
+
+
+def test_changed_examples_are_found_though_the_digest_is_right(edited: Edit) -> None:
+    path = edited(edit_entry(GOLDEN_KEY, reversed_answers))
+
+    with pytest.raises(ExportError, match="answers otherwise on cpu than the trained network"):
+        require_answers(verify_file(path, ["cpu"]))
+
+
+@pytest.mark.parametrize(
+    ("golden", "how"),
+    [
+        ([], "are 0, 0 of them without probabilities"),
+        ({"a": 1}, "cannot be read (TypeError"),
+        ([{"shape": [1]}], "cannot be read (KeyError('data'))"),
+        ([{"shape": [0], "dtype": "uint8", "data": "eJwDAAAAAAE=", "outputs": {}}], "are 1, 1 of"),
+        ([{"shape": [9], "dtype": "uint8", "data": "eJwDAAAAAAE=", "outputs": {}}], "cannot be re"),
+        ([{"shape": [0], "dtype": "uint8", "data": "AAAA", "outputs": {}}], "cannot be read (err"),
+    ],
+)
+def test_examples_that_prove_nothing_are_an_error(edited: Edit, golden: Any, how: str) -> None:
+    path = edited(edit_entry(GOLDEN_KEY, lambda _: golden))
+
+    with pytest.raises(ExportError) as caught:
+        verify_file(path, ["cpu"])
+
+    assert str(caught.value).startswith(f"The golden examples {how}")
+
+
+def test_an_unknown_precision_is_an_error(edited: Edit) -> None:
+    path = edited(edit_entry(METADATA_KEY, lambda one: one | {"precision": {"name": "int4"}}))
+
+    with pytest.raises(ExportError) as caught:
+        verify_file(path, ["cpu"])
+
+    assert str(caught.value) == (
+        f"{path} is of precision 'int4'. Expected one of fp32, fp16, int8. Export the run again."
+    )

@@ -191,6 +191,17 @@ def test_a_failure_leaves_everything_as_it_was(tmp_path: Path) -> None:
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"net.onnx": "old"}
 
 
+def test_two_exports_of_one_file_do_not_share_a_folder(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    with replacing_with_weights(path) as first:
+        first.write_text("first")
+        with replacing_with_weights(path) as second:  # as in another container: the same process id
+            second.write_text("second")
+        assert path.read_text() == "second"
+
+    assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {"net.onnx": "first"}
+
+
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 

@@ -42,6 +42,11 @@ class Lines:
             columns += [f"{name} x", f"{name} y", f"{name} visibility"]
         return _row([*columns, "model"])
 
+    @property
+    def record_start(self) -> str:
+        """What each line for a machine begins with."""
+        return '"' if self.format == "csv" else '{"file": "'
+
     def line(self, file: str, answer: Prediction) -> str:
         """Return a file's answer with the line's end."""
         best = answer.probabilities.argsort(kind="stable")[::-1][: self.top]

@@ -14,6 +14,11 @@ from fdmo_core.errors import ConfigError
 from fdmo_core.files import cannot_write
 from fdmo_export.prediction import Prediction
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 
 class Kept(NamedTuple):
     """What an output file holds already.
@@ -41,6 +46,7 @@ class Output:
         kept: What the file holds already; the rest of it is cut off.
 
     Raises:
+        ConfigError: Another run writes the file.
         RunFolderError: The file cannot be written.
     """
 
@@ -51,6 +57,9 @@ class Output:
         if path is not None:
             try:
                 self._file = path.open("ab")
+                _lock(self._file, path)
+                if read_kept(path, lines) != kept:
+                    raise _in_use(path)
                 self._file.truncate(kept.size)
             except OSError as error:
                 raise cannot_write(path, error) from error
@@ -88,10 +97,29 @@ class Output:
         try:
             self._file.write(content)
             self._file.flush()
+        except BrokenPipeError:
+            raise
         except OSError as error:
-            if self._path is None:
-                raise
-            raise cannot_write(self._path, error) from error
+            raise cannot_write(self._path or Path("stdout"), error) from error
+
+
+def _lock(file: BinaryIO, path: Path) -> None:
+    """Keep other runs out until the file is closed, where the system can."""
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise _in_use(path) from error
+    except OSError:  # a file system that knows no locks, as some networks' do
+        return
+
+
+def _in_use(path: Path) -> ConfigError:
+    return ConfigError(
+        f"Another run writes {path}. Expected one run for an output file. Wait for that one, or "
+        f"choose another --out."
+    )
 
 
 def read_kept(path: Path, lines: Lines) -> Kept:
@@ -106,6 +134,11 @@ def read_kept(path: Path, lines: Lines) -> Kept:
     """
     if not path.exists():
         return NOTHING
+    if not path.is_file() and not path.is_dir():  # a device may be read without an end
+        raise ConfigError(
+            f"{path} is a device or a pipe. Expected the name of a file, in which a later run "
+            f"finds the answers. Choose another --out, or leave it out and redirect stdout."
+        )
     try:
         with path.open("rb") as file:
             return _read_kept(file, lines)
@@ -132,7 +165,12 @@ def _read_kept(file: BinaryIO, lines: Lines) -> Kept:
             raise ValueError("another first line")
         size += len(record)
     file.seek(size)
-    return Kept(frozenset(files), size, was_cut=bool(file.read(1)))
+    rest = file.read()
+    start = (lines.header if not size and lines.header else lines.record_start).encode()
+    if not rest.startswith(start) and not start.startswith(rest):
+        # it would be cut off, and somebody else's file with no line's end would be lost
+        raise ValueError("a last line that is no answer")
+    return Kept(frozenset(files), size, was_cut=bool(rest))
 
 
 def _whole_records(file: BinaryIO, *, is_csv: bool) -> Iterator[bytes]:

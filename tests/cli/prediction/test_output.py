@@ -1,7 +1,11 @@
 """An output file that a later run goes on with."""
 
+import errno
+import io
 import json
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -111,3 +115,46 @@ def test_csv_with_other_columns_is_an_error(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match=r"^Cannot write .*/no/out: No such file"):
         Output(tmp_path / "no" / "out", lines("json"), NOTHING)
+
+
+@pytest.mark.parametrize("format", MACHINE)
+@pytest.mark.parametrize("content", ["precious", '"precious\n and more\n', "{}"])
+def test_a_foreign_file_without_a_line_end_is_not_cut_off(
+    tmp_path: Path, format: Format, content: str
+) -> None:
+    path = tmp_path / "out"
+    path.write_text(content)
+
+    with pytest.raises(ConfigError, match="holds something else than this run would write"):
+        read_kept(path, lines(format))
+
+
+def test_a_device_is_refused_before_it_is_read_without_an_end() -> None:
+    with pytest.raises(ConfigError, match=r"^/dev/zero is a device or a pipe\. "):
+        read_kept(Path("/dev/zero"), lines("json"))
+
+
+def test_two_runs_do_not_write_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    with Output(path, lines("json"), NOTHING) as output:
+        with pytest.raises(ConfigError, match=r"^Another run writes "):
+            Output(path, lines("json"), NOTHING)
+        output.add([("1.jpg", ANSWER)])
+
+    with pytest.raises(ConfigError, match=r"^Another run writes "):  # since it was read
+        Output(path, lines("json"), NOTHING)
+    assert json.loads(path.read_text())["file"] == "1.jpg"
+
+
+class Full(io.BytesIO):
+    """A device without space."""
+
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_stdout_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(buffer=Full()))
+
+    with pytest.raises(RunFolderError, match=r"^Cannot write stdout: No space left"):
+        Output(None, lines("json"), NOTHING).add([("1.jpg", ANSWER)])
