@@ -121,7 +121,10 @@ def test_weights_beside_the_file_are_told(capsys: pytest.CaptureFixture[str]) ->
         "the network's pixel values differ, by at most 2 of 255; the mean difference of a "
         "probability is 1.0e-03."
     ) in lines
-    assert "2 landmark(s) were left out: two cells of their heatmap are as good." in lines
+    assert (
+        "2 landmark(s) were left out of the comparison: two cells of their heatmap are as good."
+        in lines
+    )
     assert (
         "The weights do not fit into one ONNX file. They are in test_export.py.data (3072.0 MiB); "
         "keep both files in one folder."
