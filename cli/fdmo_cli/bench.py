@@ -38,14 +38,16 @@ def onnx(
     ] = None,
     batch: Annotated[
         list[int] | None,
-        typer.Option("--batch", min=1, help="Samples at a time; repeatable; default: 1 and 8."),
+        typer.Option(
+            "--batch", min=1, max=4096, help="Samples at a time; repeatable; default: 1 and 8."
+        ),
     ] = None,
     provider: Annotated[
         list[str] | None,
         typer.Option("--provider", help="cpu, cuda or tensorrt; repeatable; default: cpu."),
     ] = None,
     seconds: Annotated[
-        float, typer.Option("--seconds", min=0, help="How long each line is measured.")
+        float, typer.Option("--seconds", min=0, max=3600, help="How long each line is measured.")
     ] = 3.0,
     size: Annotated[str, typer.Option("--size", help="WIDTHxHEIGHT of whole images.")] = "640x480",
     out: Annotated[Path | None, typer.Option("--out", help="Write the JSON there as well.")] = None,
@@ -97,12 +99,13 @@ def _time(
 def _read_size(text: str) -> tuple[int, int]:
     """Return width and height."""
     from fdmo_core.errors import ConfigError
+    from fdmo_export.pictures import MAX_PIXELS
 
     found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
-    if found is None:
+    if found is None or int(found[1]) * int(found[2]) > MAX_PIXELS:
         raise ConfigError(
-            f"--size is '{text}'. Expected width and height in pixels. Pass for instance --size "
-            f"640x480."
+            f"--size is '{text}'. Expected width and height, at most {MAX_PIXELS} pixels. Pass "
+            f"for instance --size 640x480."
         )
     return int(found[1]), int(found[2])
 

@@ -31,7 +31,7 @@ def predict(
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
     top: Annotated[int, typer.Option("--top", help="Classes of each answer at most.")] = 5,
-    batch: Annotated[int, typer.Option("--batch", help="Images at once.")] = 32,
+    batch: Annotated[int, typer.Option("--batch", max=4096, help="Images at once.")] = 32,
     provider: Annotated[
         str, typer.Option("--provider", help="auto, cpu, cuda or tensorrt.")
     ] = "auto",

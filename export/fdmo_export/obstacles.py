@@ -47,7 +47,11 @@ def find_obstacle(runtime: ModuleType, *, provider: str, onnxruntime_name: str) 
         return Obstacle(f"{DRIVER} is missing", _how_to_get(DRIVER))
     with redirect_stdout(io.StringIO()):  # what it does not find is found and told below
         runtime.preload_dlls()  # of the packages that bring CUDA's libraries
-    ctypes.CDLL(str(folder / "libonnxruntime_providers_shared.so"), mode=ctypes.RTLD_GLOBAL)
+    shared = folder / "libonnxruntime_providers_shared.so"
+    try:
+        ctypes.CDLL(str(shared), mode=ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        return Obstacle(f"{shared.name} does not load ({error})", "Install onnxruntime-gpu again")
     missing = missing_library(str(own))
     return None if missing is None else Obstacle(f"{missing} is missing", _how_to_get(missing))
 

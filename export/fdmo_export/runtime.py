@@ -33,6 +33,9 @@ PREDICTED = (OUTPUT_PROBABILITIES, OUTPUT_LANDMARKS, OUTPUT_VISIBILITY)
 
 Feed = dict[str, NDArray[Any]]
 
+MAX_THREADS = 1024  # more than any machine has cores; a million of them never start
+MAX_BATCH = 65_536
+
 
 class OnnxClassifier:
     """An exported classifier.
@@ -73,7 +76,9 @@ class OnnxClassifier:
         settings = SessionSettings(
             provider=provider,
             allow_cpu=allow_cpu,
-            threads=_positive("threads", available_threads() if threads is None else threads),
+            threads=_within(
+                "threads", available_threads() if threads is None else threads, MAX_THREADS
+            ),
             spin=spin,
             cache_dir=cache_dir,
             profile=profile or ShapeProfile(),
@@ -163,7 +168,7 @@ class OnnxClassifier:
                 f"images without --no-preprocessing."
             )
         pictures = list_pictures(images)
-        step = _positive("batch_size", batch_size)
+        step = _within("batch_size", batch_size, MAX_BATCH)
         areas = read_boxes(boxes, images=len(pictures))
         dials = self._dials(target_prior, tau)
         found: list[Prediction] = []
@@ -250,7 +255,10 @@ class OnnxClassifier:
         return dict(zip(outputs, values, strict=True))
 
 
-def _positive(name: str, value: int) -> int:
-    if value < 1:
-        raise ConfigError(f"{name} is {value}. Expected at least 1. Give a positive number.")
+def _within(name: str, value: int, most: int) -> int:
+    if not isinstance(value, int) or not 1 <= value <= most:
+        raise ConfigError(
+            f"{name} is {value!r}. Expected a whole number from 1 to {most}. Give one in that "
+            f"range."
+        )
     return value

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from fdmo_export.pictures import MAX_PIXELS
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 QUICK = ("--seconds", 0, "--size", "40x30")
@@ -114,14 +116,14 @@ def test_another_run_than_that_of_the_file_is_refused(
     )
 
 
-@pytest.mark.parametrize("size", ["640", "640x", "0x480", "640x480x3", "a x b"])
+@pytest.mark.parametrize("size", ["640", "640x", "0x480", "640x480x3", "a x b", "99999x99999"])
 def test_a_size_that_is_none_is_refused(fdmo: Command, onnx_file: Path, size: str) -> None:
     result = fdmo("bench", "onnx", onnx_file, "--size", size)
 
     assert result.returncode == 1
     assert result.stderr == (
-        f"Error: --size is '{size}'. Expected width and height in pixels. Pass for instance --size "
-        f"640x480.\n"
+        f"Error: --size is '{size}'. Expected width and height, at most {MAX_PIXELS} pixels. Pass "
+        f"for instance --size 640x480.\n"
     )
 
 

@@ -254,13 +254,16 @@ def test_a_wrong_box_is_an_error_with_its_place(
         classifier.predict(pictures, boxes=[None, None, None, (0, 0, 0, 9), None], batch_size=2)
 
 
-def test_numbers_below_one_are_an_error(onnx_file: Path, classifier: OnnxClassifier) -> None:
+def test_numbers_out_of_range_are_an_error(onnx_file: Path, classifier: OnnxClassifier) -> None:
     with pytest.raises(ConfigError) as caught:
         OnnxClassifier(onnx_file, threads=-1)
-    assert str(caught.value) == ("threads is -1. Expected at least 1. Give a positive number.")
+    assert str(caught.value) == (
+        "threads is -1. Expected a whole number from 1 to 1024. Give one in that range."
+    )
 
-    with pytest.raises(ConfigError, match=r"^batch_size is 0. Expected at least 1. "):
-        classifier.predict([], batch_size=0)
+    for size in (0, 10**9, 1.5):
+        with pytest.raises(ConfigError, match=rf"^batch_size is {size}. Expected a whole number"):
+            classifier.predict([], batch_size=size)  # type: ignore[arg-type]  # one is no int
 
 
 def test_bytes_answer_as_their_file_does(
