@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from fdmo_core.batches import Batches, LoadingConfig
 from fdmo_core.config import Run
 from fdmo_core.data_exclusion import exclude_samples
 from fdmo_core.errors import ConfigError, DataError
-from fdmo_core.preprocessing import prepare
 from fdmo_core.samples import Sample, Split, Splits
 
 SPLIT_NAMES = ("train", "val", "test")
@@ -183,6 +180,22 @@ def require_input(splits: Splits, feature_dim: int) -> None:
         )
 
 
+def open_data_for(run: Run, *, feature_dim: int, class_names: tuple[str, ...]) -> Splits:
+    """Return the splits of a run's data set as a trained network takes them.
+
+    Args:
+        run: Names the data.
+        feature_dim: F of a network for features; 0 of one for images.
+        class_names: Of the network, in label order.
+
+    Raises:
+        DataError: As :func:`open_data`, :func:`require_input` and :func:`align_classes`.
+    """
+    splits = open_data(run)
+    require_input(splits, feature_dim)
+    return align_classes(splits, class_names)
+
+
 def some_samples(splits: Splits) -> tuple[list[Sample], str]:
     """Return a few samples, at most 21, spread over a split, and the split's name.
 
@@ -192,13 +205,3 @@ def some_samples(splits: Splits) -> tuple[list[Sample], str]:
     split = splits.named()[name]
     rows = np.linspace(0, len(split.labels) - 1, min(SOME_IMAGES, len(split.labels))).astype(int)
     return [split[int(row)] for row in rows], name
-
-
-def some_images(splits: Splits, image_size: int) -> tuple[Tensor, str]:
-    """Return :func:`some_samples` prepared, and the split's name.
-
-    Returns:
-        Images ``(R, 3, S, S)``, uint8, or features ``(R, F)``; and the name.
-    """
-    samples, name = some_samples(splits)
-    return torch.stack([prepare(one, image_size).image for one in samples]), name

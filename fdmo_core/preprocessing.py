@@ -5,6 +5,7 @@ centred.
 """
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -127,6 +128,19 @@ def prepare(sample: Sample, image_size: int) -> PreparedSample:
     top, left = letterbox.offset_y, letterbox.offset_x
     image[:, top : top + letterbox.new_height, left : left + letterbox.new_width] = resized
     return PreparedSample(image, _place_landmarks(sample.landmarks, letterbox))
+
+
+def prepare_all(samples: Iterable[Sample], image_size: int) -> Tensor:
+    """Return samples of one kind as the network takes them, one after the other.
+
+    Args:
+        samples: At least one.
+        image_size: S, side of the square in pixels.
+
+    Returns:
+        Images ``(B, 3, S, S)``, uint8, or features ``(B, F)``, float32.
+    """
+    return torch.stack([prepare(one, image_size).image for one in samples])
 
 
 def _place_landmarks(landmarks: NDArray[np.float32] | None, letterbox: Letterbox) -> Tensor:

@@ -90,7 +90,7 @@ def onnx(
     from fdmo_cli.export_rendering import print_export
     from fdmo_cli.overrides import require_data_settings
     from fdmo_cli.session import change_run, load_registry
-    from fdmo_core.data import align_classes, open_data, require_input
+    from fdmo_core.data import open_data_for
     from fdmo_core.errors import ConfigError
     from fdmo_core.run_folder import load_run
     from fdmo_export.write import ExportOptions, export_run, make_room
@@ -112,10 +112,8 @@ def onnx(
     trained = load_run(run, registry)
     make_room(path, overwrite=overwrite)
     source = change_run(trained.run.as_dict(), registry, data=data, settings=set_)
-    splits = open_data(source)
-    require_input(splits, trained.feature_dim)
-    aligned = align_classes(splits, trained.class_names)
-    report = export_run(trained, aligned, path, options, overwrite=overwrite)
+    splits = open_data_for(source, feature_dim=trained.feature_dim, class_names=trained.class_names)
+    report = export_run(trained, splits, path, options, overwrite=overwrite)
     if as_json:
         typer.echo(json.dumps(report.as_dict() | {"file": str(path)}))
     else:

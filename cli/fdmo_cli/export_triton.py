@@ -51,13 +51,13 @@ def _export(run: Path, path: Path, *, data: str | None, settings: list[str] | No
     """Write a run as an ONNX file."""
     from fdmo_cli.overrides import require_data_settings
     from fdmo_cli.session import change_run, load_registry
-    from fdmo_core.data import align_classes, open_data, require_input
+    from fdmo_core.data import open_data_for
     from fdmo_core.run_folder import load_run
     from fdmo_export.write import export_run
 
     require_data_settings(settings or ())
     registry = load_registry()
     trained = load_run(run, registry)
-    splits = open_data(change_run(trained.run.as_dict(), registry, data=data, settings=settings))
-    require_input(splits, trained.feature_dim)
-    export_run(trained, align_classes(splits, trained.class_names), path)
+    source = change_run(trained.run.as_dict(), registry, data=data, settings=settings)
+    splits = open_data_for(source, feature_dim=trained.feature_dim, class_names=trained.class_names)
+    export_run(trained, splits, path)

@@ -27,17 +27,12 @@ class Letterbox(NamedTuple):
     offset: Tensor
     new_size: Tensor
 
-    def place(self, points: Tensor) -> Tensor:
-        """Return points of the images in pixels of the square; whole numbers are pixel centres.
+    def place_back(self, points: Tensor) -> Tensor:
+        """Return points of the square in pixels of the images; whole numbers are pixel centres.
 
         Args:
             points: x and y. Shape ``(B, K, 2)``, float32.
         """
-        scale = (self.new_size / self.size).unsqueeze(1)  # (B, 1, 2)
-        return (points - self.corner.unsqueeze(1) + 0.5) * scale - 0.5 + self.offset.unsqueeze(1)
-
-    def place_back(self, points: Tensor) -> Tensor:
-        """Return points of the square in pixels of the images, the inverse of :meth:`place`."""
         scale = (self.size / self.new_size).unsqueeze(1)  # (B, 1, 2)
         return (points - self.offset.unsqueeze(1) + 0.5) * scale - 0.5 + self.corner.unsqueeze(1)
 

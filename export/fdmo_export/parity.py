@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fdmo_core.errors import ExportError
-from fdmo_core.preprocessing import prepare
+from fdmo_core.preprocessing import prepare, prepare_all
 from fdmo_core.samples import Sample
 from fdmo_export.comparison import TOLERANCE, Comparison, differences
 from fdmo_export.contract import OUTPUT_PROBABILITIES, WHOLE_IMAGE
@@ -101,7 +101,7 @@ def compare(
         split: Where both come from.
     """
     classifier = OnnxClassifier(path, provider="cpu")
-    inputs = torch.stack([prepare(one, deployed.image_size).image for one in samples])
+    inputs = prepare_all(samples, deployed.image_size)
     rows = torch.arange(sum(BATCH_SIZES)) % len(inputs)
     network = [
         _compare_batch(deployed, classifier, inputs[part]) for part in rows.split(BATCH_SIZES)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fdmo_core.batches import scale_pixels
-from fdmo_core.preprocessing import prepare
+from fdmo_core.preprocessing import prepare_all
 from fdmo_core.samples import Sample
 from fdmo_export.comparison import TOLERANCE
 from fdmo_export.contract import WHOLE_IMAGE
@@ -26,7 +26,7 @@ def answer_samples(
         deployed: On the CPU, in evaluation mode.
         samples: Of one kind, images or features.
     """
-    inputs = torch.stack([prepare(one, deployed.image_size).image for one in samples])
+    inputs = prepare_all(samples, deployed.image_size)
     where = None
     if deployed.preprocessing:
         places = [place_of(one, deployed.image_size) for one in samples]

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import onnx
-import torch
 from numpy.typing import NDArray
 
-from fdmo_core.preprocessing import prepare
+from fdmo_core.preprocessing import prepare_all
 from fdmo_core.samples import Split
 from fdmo_export.contract import INPUT_IMAGE, OUTPUT_LOGITS
 from fdmo_export.runtime import import_onnxruntime
@@ -41,7 +40,7 @@ class Letterboxed:
         """
         for part in np.split(self.rows, range(BATCH, len(self.rows), BATCH)):
             samples = (self.split[int(row)] for row in part)
-            inputs = torch.stack([prepare(one, self.image_size).image for one in samples])
+            inputs = prepare_all(samples, self.image_size)
             if name == INPUT_IMAGE:
                 inputs = inputs.permute(0, 2, 3, 1)
             yield {name: inputs.numpy()}

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import torch
 from torch import Tensor
 
 from fdmo_core.data import some_samples
 from fdmo_core.errors import ExportError
 from fdmo_core.files import cannot_write, write_json
-from fdmo_core.preprocessing import prepare
+from fdmo_core.preprocessing import prepare_all
 from fdmo_core.run_folder import TrainedRun
 from fdmo_core.samples import Sample, Splits
 from fdmo_export.contract import GOLDEN_KEY, METADATA_KEY
@@ -169,7 +168,7 @@ def write_model(
 
 def _example(deployed: DeployedClassifier, samples: Sequence[Sample]) -> Tensor:
     """Return samples as the module takes them; images are letterboxed, to have one size."""
-    inputs = torch.stack([prepare(one, deployed.image_size).image for one in samples])
+    inputs = prepare_all(samples, deployed.image_size)
     return inputs.permute(0, 2, 3, 1) if deployed.preprocessing else inputs
 
 

@@ -21,12 +21,12 @@ from fdmo_core.data import (
     open_data,
     require_input,
     require_split,
-    some_images,
+    some_samples,
 )
 from fdmo_core.data_report import REPORT_FORMAT
 from fdmo_core.errors import ConfigError, DataError
 from fdmo_core.interfaces import Dataset, DatasetConfig
-from fdmo_core.preprocessing import prepare
+from fdmo_core.preprocessing import prepare, prepare_all
 from fdmo_core.registry import Resolved
 from fdmo_core.samples import Sample, Splits
 
@@ -266,12 +266,13 @@ def test_classes_that_the_model_does_not_know_are_refused() -> None:
     )
 
 
-def test_some_images_are_prepared_and_spread_over_the_split() -> None:
+def test_some_samples_are_spread_over_the_split() -> None:
     labels = tuple(row % 3 for row in range(25))
     given = splits(val=labels)
 
-    images, name = some_images(given, 20)
+    samples, name = some_samples(given)
 
+    images = prepare_all(samples, 20)
     assert name == "val"
     assert images.shape == (SOME_IMAGES, 3, 20, 20)
     assert images[:, 0, 0, 0].unique().numel() == SOME_IMAGES
@@ -282,15 +283,15 @@ def test_some_images_are_prepared_and_spread_over_the_split() -> None:
 @pytest.mark.parametrize(
     ("val", "test", "expected"), [((0,), (1, 2), "val"), ((), (1, 2), "test"), ((), (), "train")]
 )
-def test_some_images_come_from_the_first_split_that_has_any(
+def test_some_samples_come_from_the_first_split_that_has_any(
     val: tuple[int, ...], test: tuple[int, ...], expected: str
 ) -> None:
     given = splits(val=val, test=test)
 
-    images, name = some_images(given, 16)
+    samples, name = some_samples(given)
 
     assert name == expected
-    assert len(images) == len(given.named()[expected].labels)
+    assert len(samples) == len(given.named()[expected].labels)
 
 
 def test_data_that_are_features_say_what_does_not_apply(feature_splits: Splits) -> None:
@@ -302,8 +303,9 @@ def test_data_that_are_features_say_what_does_not_apply(feature_splits: Splits) 
 
 
 def test_features_are_prepared_as_they_are(feature_splits: Splits) -> None:
-    found, name = some_images(feature_splits, 16)
+    samples, name = some_samples(feature_splits)
 
+    found = prepare_all(samples, 16)
     assert name == "val"
     assert torch.equal(
         found, torch.stack([torch.tensor(feature_splits.val[row].features) for row in range(12)])

@@ -13,12 +13,13 @@ from safetensors.torch import load_file
 
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
-from fdmo_core.data import some_images
+from fdmo_core.data import some_samples
 from fdmo_core.engine import check_run
 from fdmo_core.errors import ConfigError
 from fdmo_core.interfaces import Dataset
 from fdmo_core.journal import Journal
 from fdmo_core.phase2 import rebalance
+from fdmo_core.preprocessing import prepare_all
 from fdmo_core.registry import Registry
 from fdmo_core.run_folder import TrainedRun, load_run
 from fdmo_core.samples import Splits
@@ -86,7 +87,7 @@ def test_the_dictionary_holds_standardised_features_and_their_sources(
 def test_the_exported_file_takes_raw_features_and_answers_as_the_run(
     trained: TrainedRun, feature_splits: Splits, tmp_path: Path
 ) -> None:
-    inputs, _ = some_images(feature_splits, 16)
+    inputs = prepare_all(some_samples(feature_splits)[0], 16)
 
     report = export_run(trained, feature_splits, tmp_path / "model.onnx")
 

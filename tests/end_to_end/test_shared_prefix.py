@@ -13,11 +13,12 @@ from safetensors.torch import load_file, save_file
 from torchvision.models import vgg16
 
 from fdmo_core.config import Run, resolve_run
-from fdmo_core.data import open_batches, open_data, some_images
+from fdmo_core.data import open_batches, open_data, some_samples
 from fdmo_core.engine import evaluate
 from fdmo_core.evaluation import model_predictor, score_images
 from fdmo_core.journal import Journal
 from fdmo_core.model import TwoStreamClassifier
+from fdmo_core.preprocessing import prepare_all
 from fdmo_core.randomness import rng_for
 from fdmo_core.registry import Registry
 from fdmo_core.run_folder import TrainedRun, load_run
@@ -146,7 +147,7 @@ def test_the_graph_holds_the_prefix_once(exported: Export) -> None:
 def test_the_file_answers_as_the_run_does(
     trained: TrainedRun, splits: Splits, exported: Export
 ) -> None:
-    images, _ = some_images(splits, 32)
+    images = prepare_all(some_samples(splits)[0], 32)
 
     found = OnnxClassifier(exported.path).run(images.permute(0, 2, 3, 1).numpy())["logits"]
 

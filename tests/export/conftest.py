@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from fdmo_core.config import Run
-from fdmo_core.data import some_images
-from fdmo_core.preprocessing import prepare
+from fdmo_core.data import some_samples
+from fdmo_core.preprocessing import prepare_all
 from fdmo_core.registry import Registry
 from fdmo_core.run_folder import TrainedRun, load_run
 from fdmo_core.samples import Splits
@@ -58,8 +58,7 @@ def deployed(trained: TrainedRun, source_prior: Tensor) -> DeployedClassifier:
 @pytest.fixture(scope="session")
 def images(trained: TrainedRun, tiny_splits: Splits) -> Tensor:
     """Images of the run's validation split. Shape ``(21, 3, 24, 24)``, uint8."""
-    found, _ = some_images(tiny_splits, trained.image_size)
-    return found
+    return prepare_all(some_samples(tiny_splits)[0], trained.image_size)
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +106,7 @@ def traced() -> Callable[..., onnx.ModelProto]:
         prior = measure_prior(scored, trained.class_counts)
         module = deploy(trained, prior, preprocessing=preprocessing)
         samples = [scored.sample(index) for index in range(2)]
-        inputs = torch.stack([prepare(one, trained.image_size).image for one in samples])
+        inputs = prepare_all(samples, trained.image_size)
         return trace(module, inputs.permute(0, 2, 3, 1) if module.preprocessing else inputs)
 
     return make

@@ -1,6 +1,7 @@
 """Where lines go: stdout, or a file to which a later run adds what is not in it yet."""
 
 import csv
+import errno
 import io
 import json
 import sys
@@ -34,6 +35,7 @@ class Kept(NamedTuple):
     was_cut: bool
 
 
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP)  # of a file system that knows none, as some networks'
 NOTHING = Kept(frozenset(), 0, was_cut=False)
 
 
@@ -111,8 +113,9 @@ def _lock(file: BinaryIO, path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise _in_use(path) from error
-    except OSError:  # a file system that knows no locks, as some networks' do
-        return
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
 
 
 def _in_use(path: Path) -> ConfigError:
