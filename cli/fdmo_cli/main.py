@@ -18,12 +18,12 @@ from fdmo_cli import (
     evaluate,
     export,
     features,
-    plugins,
     predict,
     reproduce,
     train,
     verify,
 )
+from fdmo_cli.plugins.app import app as plugins_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,7 +43,7 @@ app.command("diagnose")(diagnose.diagnose)
 app.add_typer(dictionary.app, name="dictionary", help="Show what artificial features are made of.")
 app.command("compare")(compare.compare)
 app.command("reproduce")(reproduce.reproduce)
-app.command("plugins")(plugins.plugins)
+app.add_typer(plugins_app, name="plugins", help="Show, check and write plugins.")
 app.command("doctor")(doctor.doctor)
 app.add_typer(bench.app, name="bench", help="Measure how fast exported files answer.")
 app.add_typer(config.app, name="config", help="Show configurations and their JSON schema.")

@@ -1,4 +1,4 @@
-"""``fdmo plugins``: what is installed, and from where."""
+"""``fdmo plugins list``: what is installed, and from where."""
 
 import json
 
@@ -7,7 +7,7 @@ import typer
 from fdmo_cli.options import JsonOption
 
 
-def plugins(as_json: JsonOption = False) -> None:
+def list_components(as_json: JsonOption = False) -> None:
     """List every component: name, kind, distribution, version, and what it is."""
     from rich.console import Console
     from rich.markup import escape

@@ -1,0 +1,1 @@
+"""``fdmo plugins``: what is installed, whether it keeps to its contract, and how to write one."""

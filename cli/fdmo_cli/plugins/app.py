@@ -1,0 +1,16 @@
+"""The commands below ``fdmo plugins``; without one of them the components are listed."""
+
+import typer
+
+from fdmo_cli.options import JsonOption
+from fdmo_cli.plugins.listing import list_components
+
+app = typer.Typer(no_args_is_help=False)
+app.command("list")(list_components)
+
+
+@app.callback(invoke_without_command=True)
+def plugins(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List every component, as 'fdmo plugins list' does, unless a command follows."""
+    if context.invoked_subcommand is None:
+        list_components(as_json=as_json)
