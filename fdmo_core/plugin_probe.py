@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from fdmo_core.global_state import changed_since, read_global_state
-from fdmo_core.plugin_candidates import Candidate, find_candidate
+from fdmo_core.plugin_candidates import Candidate, find_candidate, find_candidates
 from fdmo_core.plugin_import import own_line
 from fdmo_core.plugin_loading import components_of, failure_of
+from fdmo_core.plugin_selection import PluginSelection
 
 READY = "ready"
 GRACE = 5.0  # seconds for the other side to say itself that the time is over
@@ -71,7 +72,7 @@ def probe(name: str, distribution: str, *, seconds: float = 20.0) -> PluginRepor
     Raises:
         PluginError: There is no such plugin.
     """
-    candidate = find_candidate(name, distribution)
+    candidate = _find(name, distribution)
     paths = os.pathsep.join(one or str(Path.cwd()) for one in sys.path)
     command = [sys.executable, "-P", "-m", "fdmo_core.plugin_probe"]
     with (
@@ -93,6 +94,11 @@ def probe(name: str, distribution: str, *, seconds: float = 20.0) -> PluginRepor
     if answer:
         return _from_json(answer)
     return _silent(candidate, seconds, code, last)
+
+
+def _find(name: str, distribution: str) -> Candidate:
+    folders = PluginSelection.from_environ(os.environ).folders
+    return find_candidate(name, distribution, find_candidates(folders))
 
 
 def _answer(channel: IO[str], process: "subprocess.Popen[str]", seconds: float) -> str:
@@ -131,7 +137,7 @@ def _main(name: str, distribution: str, limit: str) -> NoReturn:
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     written = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the process
     os.dup2(written.fileno(), 1)
-    candidate = find_candidate(name, distribution)
+    candidate = _find(name, distribution)
     before = read_global_state()
     importer = threading.get_ident()
 
