@@ -67,8 +67,8 @@ class Candidate:
         spec = self._specs()[0]
         if spec is None:
             return []
-        folders = spec.submodule_search_locations
-        return [Path(one) for one in (folders or [spec.origin]) if one]
+        places: list[str | None] = [*(spec.submodule_search_locations or [spec.origin])]
+        return [Path(one) for one in places if one]
 
     def _specs(self) -> list[ModuleSpec | None]:
         """Return where the module and the packages around it are, outermost first."""
