@@ -11,10 +11,12 @@ from typing import Any
 import pluggy
 
 from fdmo_core import hookspecs
+from fdmo_core.api_version import require_same_version
 from fdmo_core.errors import PluginError
 from fdmo_core.kinds import KINDS, Kind
 from fdmo_core.plugin_candidates import OWN_DISTRIBUTION, Candidate, find_candidates
 from fdmo_core.plugin_import import guarded, place_of
+from fdmo_core.plugin_selection import PluginSelection
 from fdmo_core.registration import checked_name, path_of
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "LoadedPlugins",
     "PluginFailure",
     "load_plugins",
+    "select_candidates",
 ]
 
 STRICT_VARIABLE = "FDMO_STRICT_PLUGINS"
@@ -78,10 +81,17 @@ class PluginFailure:
 
 @dataclass(frozen=True)
 class LoadedPlugins:
-    """All components by name, and the plugins that could not be loaded."""
+    """What came of loading all plugins.
+
+    Attributes:
+        components: All components by name.
+        failures: The plugins that could not be loaded.
+        left_out: The plugins that were not to be loaded; see :class:`PluginSelection`.
+    """
 
     components: Mapping[str, LoadedComponent] = field(default_factory=dict)
     failures: tuple[PluginFailure, ...] = ()
+    left_out: tuple[Candidate, ...] = ()
 
 
 def load_plugins(
@@ -98,12 +108,15 @@ def load_plugins(
     Args:
         extra: Plugin modules to add; tests pass theirs here.
         installed: Whether to load the entry points of the group ``fdmo``.
-        environ: Where ``FDMO_STRICT_PLUGINS=1`` makes any failure fatal.
+        environ: Where ``FDMO_PLUGINS``, ``FDMO_NO_PLUGIN`` and ``FDMO_PLUGINS_DIR`` say which
+            of the installed plugins are loaded, and from which folders, and where
+            ``FDMO_STRICT_PLUGINS=1`` makes any failure fatal.
 
     Raises:
         PluginError: A plugin is broken and failures are fatal.
+        ConfigError: A variable names a plugin or a folder that is not there.
     """
-    candidates = find_candidates() if installed else []
+    candidates, left_out = select_candidates(environ) if installed else ([], [])
     candidates += [Candidate(one.__name__, "(not installed)", "", one) for one in extra]
     components: dict[str, LoadedComponent] = {}
     failures: list[PluginFailure] = []
@@ -118,7 +131,17 @@ def load_plugins(
             "\n".join(map(str, failures)) + f"\n{STRICT_VARIABLE}=1 makes this fatal. Repair or "
             f"uninstall the distribution, or unset the variable."
         )
-    return LoadedPlugins(components, tuple(failures))
+    return LoadedPlugins(components, tuple(failures), tuple(left_out))
+
+
+def select_candidates(environ: Mapping[str, str]) -> tuple[list[Candidate], list[Candidate]]:
+    """Return the plugins to load, and those that the environment leaves out.
+
+    Raises:
+        ConfigError: A variable names a plugin or a folder that is not there.
+    """
+    selection = PluginSelection.from_environ(environ)
+    return selection.split(find_candidates(selection.folders))
 
 
 def failure_of(candidate: Candidate, error: BaseException) -> PluginFailure:
@@ -148,6 +171,9 @@ def components_of(
     Raises:
         PluginError: What it registers is not as it must be; besides, whatever its code raises.
     """
+    file = candidate.file()
+    if file is not None:
+        require_same_version(file, candidate.origin)
     manager = pluggy.PluginManager("fdmo")
     manager.add_hookspecs(hookspecs)
     try:
