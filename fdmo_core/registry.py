@@ -38,6 +38,7 @@ class Registry:
     def __init__(self, plugins: LoadedPlugins) -> None:
         self._components = plugins.components
         self.failures = plugins.failures
+        self.left_out = plugins.left_out
 
     def components(self, kind: Kind | None = None) -> list[LoadedComponent]:
         """Return the components of a kind, or all, in order of kind and name."""
@@ -81,6 +82,9 @@ class Registry:
         close = get_close_matches(name, names, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
         failed = "".join(f" {str(failure).rstrip('.')}." for failure in self.failures)
+        failed += "".join(
+            f" Plugin '{one.name}' of {one.origin} is left out as asked." for one in self.left_out
+        )
         return (
             f"Unknown {what} '{name}'. Registered: {', '.join(names) or 'none'}.{hint} If a "
             f"plugin supplies it, check that 'fdmo plugins' lists that plugin.{failed}"

@@ -3,10 +3,12 @@
 import typer
 
 from fdmo_cli.options import JsonOption
+from fdmo_cli.plugins.doctor import doctor
 from fdmo_cli.plugins.listing import list_components
 
 app = typer.Typer(no_args_is_help=False)
 app.command("list")(list_components)
+app.command("doctor")(doctor)
 
 
 @app.callback(invoke_without_command=True)
