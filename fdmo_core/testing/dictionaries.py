@@ -69,12 +69,12 @@ def check_keeps_to_the_cap(component: type[Any], config: Any) -> None:
 
 def check_does_not_depend_on_the_order(component: type[Any], config: Any) -> None:
     """In whatever order and parts the rows arrive, the same rows are kept, and another seed's."""
-    capped = capped(config)
+    small = capped(config)
     held = (
-        dictionary_of(component, capped),
-        dictionary_of(component, capped, part=1),
-        dictionary_of(component, capped, part=7, reverse=True),
-        dictionary_of(component, capped, seed=1),
+        dictionary_of(component, small),
+        dictionary_of(component, small, part=1),
+        dictionary_of(component, small, part=7, reverse=True),
+        dictionary_of(component, small, seed=1),
     )
     kept = [one.sources.sort().values.tolist() for one in held]
     expect(
@@ -195,16 +195,16 @@ def check_repeats_itself(component: type[Any], config: Any) -> None:
 
 def check_is_built_from_the_rows_of_others(component: type[Any], config: Any) -> None:
     """Two that saw a half each, merged by their rows, hold what one that saw all would hold."""
-    capped, given = capped(config), toy_features(SIZES)
-    halves = [empty_dictionary(component, capped), empty_dictionary(component, capped)]
+    small, given = capped(config), toy_features(SIZES)
+    halves = [empty_dictionary(component, small), empty_dictionary(component, small)]
     for index, half in enumerate(halves):
         half.build([FeatureBatch(*(column[index::2] for column in given))])
-    merged = empty_dictionary(component, capped)
+    merged = empty_dictionary(component, small)
     merged.build(part for half in halves for part in half.rows())
     expect(
         _equal(
             draw_of(merged, samples_per_class=4),
-            draw_of(dictionary_of(component, capped), samples_per_class=4),
+            draw_of(dictionary_of(component, small), samples_per_class=4),
         ),
         "A dictionary that is built from the rows of two others, which saw one half of the data "
         "each, draws other rows than one that saw all. Expected the same: processes share the "
@@ -221,11 +221,9 @@ def check_saves_and_loads(component: type[Any], config: Any) -> None:
         dictionary.save(folder)
         loaded = empty_dictionary(component, config, seed=1)
         loaded.load(folder)
-        same = _equal(
-            draw_of(dictionary, samples_per_class=4), draw_of(loaded, samples_per_class=4)
-        )
+        before, after = (draw_of(one, samples_per_class=4) for one in (dictionary, loaded))
         expect(
-            same and torch.equal(dictionary.sources, loaded.sources),
+            _equal(before, after) and torch.equal(dictionary.sources, loaded.sources),
             "A loaded dictionary draws other rows, or names other sources. Expected the same.",
             read="FeatureDictionary.load",
         )
@@ -256,6 +254,7 @@ def _expect_refused(dictionary: FeatureDictionary, folder: Path, why: str) -> No
 
 
 def empty_dictionary(component: type[Any], config: Any, **facts: Any) -> FeatureDictionary:
+    """Return a dictionary before it is filled."""
     usual = {"num_classes": len(SIZES), "stream_dims": STREAM_DIMS, "seed": 0}
     dictionary: FeatureDictionary = component(config, **(usual | facts))
     return dictionary
@@ -264,6 +263,7 @@ def empty_dictionary(component: type[Any], config: Any, **facts: Any) -> Feature
 def dictionary_of(
     component: type[Any], config: Any, *, part: int = 16, reverse: bool = False, seed: int = 0
 ) -> FeatureDictionary:
+    """Return a dictionary that was filled in parts."""
     dictionary = empty_dictionary(component, config, seed=seed)
     given = toy_features(SIZES)
     if reverse:
@@ -278,12 +278,14 @@ def _parts(given: FeatureBatch, size: int) -> Iterator[FeatureBatch]:
 
 
 def capped(config: Any) -> Any:
+    """Return the config with a cap below the largest class."""
     return config.model_copy(update={"max_per_class": CAP})
 
 
 def draw_of(
     dictionary: FeatureDictionary, *, samples_per_class: int, seed: int = 0
 ) -> DrawnFeatures:
+    """Return what is drawn under a seed."""
     labels = torch.tensor(LABELS)
     return dictionary.draw(labels, samples_per_class=samples_per_class, rng=rng_for(seed, "draw"))
 

@@ -245,6 +245,7 @@ def drawn_for(labels: Sequence[int] = LABELS) -> DrawnFeatures:
 
 @torch.no_grad()
 def made_for(generator: FeatureGenerator, labels: Sequence[int] = LABELS) -> ArtificialFeatures:
+    """Return what a generator makes of the labels."""
     made: ArtificialFeatures = generator(
         torch.tensor(labels), drawn_for(labels), rng_for(0, "contract-make")
     )

@@ -55,7 +55,7 @@ def check_losses_are_finite_numbers(component: type[Any], config: Any) -> None:
     """Its losses are finite, also for a batch in which no landmark is labelled."""
     head = head_of(component, config)
     for visibility in Visibility:
-        terms = head.losses(head(batch_of_maps(2)), batch_of_landmarks(2, visibility))
+        terms = head.losses(head(batch_of_maps(2)), _landmarks(2, visibility))
         expect(len(terms) > 0, "losses() gives no term. Expected at least one.", read=LOSSES)
         for name, term in terms.items():
             what = f"The loss '{name}' of landmarks that are {visibility.name}"
@@ -64,7 +64,7 @@ def check_losses_are_finite_numbers(component: type[Any], config: Any) -> None:
 
 def check_prefers_the_right_place(component: type[Any], config: Any) -> None:
     """Heatmaps with their peak at the landmark cost less than with the peak elsewhere."""
-    head, landmarks = head_of(component, config), batch_of_landmarks(2, Visibility.VISIBLE)
+    head, landmarks = head_of(component, config), _landmarks(2, Visibility.VISIBLE)
     logits = torch.full((2, LANDMARKS), 3.0)
     columns, rows = ((landmarks[..., axis] + 0.5) * HEATMAP_SIZE / IMAGE_SIZE for axis in (0, 1))
     costs = {}
@@ -83,7 +83,7 @@ def check_prefers_the_right_visibility(component: type[Any], config: Any) -> Non
     """Positive logits cost less for visible landmarks, and negative ones for absent landmarks."""
     head, heatmaps = head_of(component, config), torch.zeros(2, LANDMARKS, 28, 28)
     for visibility, right in ((Visibility.VISIBLE, 3.0), (Visibility.ABSENT, -3.0)):
-        landmarks = batch_of_landmarks(2, visibility)
+        landmarks = _landmarks(2, visibility)
         good, bad = (
             float(sum(head.losses(LandmarkPrediction(heatmaps, logits), landmarks).values()))
             for logits in (torch.full((2, LANDMARKS), sign * right) for sign in (1, -1))
@@ -99,7 +99,7 @@ def check_prefers_the_right_visibility(component: type[Any], config: Any) -> Non
 def check_gradients_reach_what_is_learned(component: type[Any], config: Any) -> None:
     """Its losses give every parameter a gradient, and the conv maps too."""
     head, maps = head_of(component, config).train(), batch_of_maps(4).requires_grad_()
-    terms = head.losses(head(maps), batch_of_landmarks(4, Visibility.VISIBLE))
+    terms = head.losses(head(maps), _landmarks(4, Visibility.VISIBLE))
     torch.stack(list(terms.values())).sum().backward()
     left_out = without_gradient([("the conv maps", maps), *head.named_parameters()])
     expect(
@@ -115,7 +115,7 @@ def check_leaves_its_arguments_alone(component: type[Any], config: Any) -> None:
     head, maps, landmarks = (
         head_of(component, config),
         batch_of_maps(2),
-        batch_of_landmarks(2, Visibility.VISIBLE),
+        _landmarks(2, Visibility.VISIBLE),
     )
     before = maps.clone(), landmarks.clone()
     head.losses(head(maps), landmarks)
@@ -163,7 +163,7 @@ def batch_of_maps(size: int, height: int = 7, width: int = 7) -> Tensor:
     return torch.randn(size, CHANNELS, height, width, generator=rng_for(0, "contract-maps"))
 
 
-def batch_of_landmarks(size: int, visibility: Visibility) -> Tensor:
+def _landmarks(size: int, visibility: Visibility) -> Tensor:
     """Positions in the upper half of the picture, so that a mirrored peak is far off."""
     landmarks = torch.full((size, LANDMARKS, 3), float(visibility))
     landmarks[..., 0] = torch.tensor([11.0, 27.0, 45.0])

@@ -172,8 +172,8 @@ def check_has_nothing_to_learn(component: type[Any], config: Any) -> None:
     ]
     expect(
         not learned,
-        f"{', '.join(learned)} would never be updated, for the engine's optimizers hold the network "
-        f"alone. Expected buffers, or requires_grad set to False.",
+        f"{', '.join(learned)} would never be updated, for no optimizer of the engine holds what "
+        f"a loss learns. Expected buffers, or requires_grad set to False.",
         read="Loss",
     )
 

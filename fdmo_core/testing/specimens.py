@@ -18,7 +18,7 @@ from fdmo_core.testing.losses import loss_of
 from fdmo_core.testing.rebalancers import rebalancer_of
 from fdmo_core.testing.toys import STREAM_DIMS
 
-BATCH = 4
+BATCH = 5  # a size that nothing else has, so that no axis is taken for the batch
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,13 @@ class Specimen:
         module: What is called: the component, or the part of it that classifies or weighs.
         inputs: What it is called with; the first axis of each is the batch.
         read: What says how it is called, below ``fdmo_core``.
+        free_axes: Axes of each input, besides the first, that an exporter may leave free.
     """
 
     module: nn.Module
     inputs: tuple[Tensor, ...]
     read: str
+    free_axes: tuple[tuple[int, ...], ...] = ()
 
     @torch.no_grad()
     def outputs(self, rows: slice = slice(None)) -> tuple[Tensor, ...]:
@@ -88,9 +90,9 @@ def _generator(component: type[Any], config: Any, seed: int) -> Specimen:
     drawn = drawn_for(labels)
     noise = torch.randn(BATCH, generator.noise_dim, generator=rng_for(0, "contract-noise"))
     sets, mask = drawn.features()[drawn.groups], drawn.mask[drawn.groups]
-    found = Specimen(
-        Weighing(generator), (noise, torch.tensor(labels), sets, mask), "FeatureGenerator.weigh"
-    )
+    inputs = (noise, torch.tensor(labels), sets, mask)
+    weighing, read = Weighing(generator).eval(), "FeatureGenerator.weigh"
+    found = Specimen(weighing, inputs, read, free_axes=((), (), (1,), (1,)))
     try:
         found.outputs()
     except ExportError as error:
