@@ -4,9 +4,11 @@ import typer
 
 from fdmo_cli.options import JsonOption
 from fdmo_cli.plugins.listing import list_components
+from fdmo_cli.plugins.show import show
 
 app = typer.Typer(no_args_is_help=False)
 app.command("list")(list_components)
+app.command("show")(show)
 
 
 @app.callback(invoke_without_command=True)
