@@ -91,17 +91,18 @@ class Registry:
 
     def version_notices(self) -> list[str]:
         """Return a sentence for each plugin that is another one here than the runs had."""
-        changed: dict[tuple[Origin, str], list[str]] = {}
+        changed: dict[tuple[Path, str, str], list[str]] = {}
         for name, then in self._origins.items():
             now = self._components.get(name)
             if now is None or now.distribution == then.distribution == OWN_DISTRIBUTION:
                 continue  # fdmo's own files have a format number
             if (now.distribution, now.version) != (then.distribution, then.version):
                 here = f"{now.distribution} {now.version}".rstrip()
-                changed.setdefault((then, here), []).append(f"{now.kind.name} '{name}'")
+                which = then.run, str(then), here
+                changed.setdefault(which, []).append(f"{now.kind.name} '{name}'")
         return [
-            f"{' and '.join(names)}: {then.run} had {then}, and here is {here}."
-            for (then, here), names in changed.items()
+            f"{' and '.join(names)}: {run} had {then}, and here is {here}."
+            for (run, then, here), names in changed.items()
         ]
 
     def components(self, kind: Kind | None = None) -> list[LoadedComponent]:
