@@ -19,7 +19,7 @@ class Origin(NamedTuple):
         kind: Of the component.
         run: Folder of the run.
         distribution: The package.
-        version: Of that package; "" for a plugin that was no installed package.
+        version: Of that package; "" where the plugin was one file, whose name the distribution then is.
     """
 
     kind: str
@@ -29,12 +29,6 @@ class Origin(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}".rstrip()
-
-    def how_to_get(self) -> str:
-        """Return what to do to have the component again, a sentence."""
-        if not self.version:
-            return "Give the folder that its file is in with --plugins-dir."
-        return f"Install it: pip install {self.distribution}=={self.version}"
 
 
 def read_origins(folders: Iterable[Path]) -> dict[str, Origin]:

@@ -69,6 +69,7 @@ class Registry:
         self._components = plugins.components
         self._origins = dict(origins or {})
         self.failures = plugins.failures
+        self.left_out = plugins.left_out
 
     def with_runs(self, *folders: Path) -> "Registry":
         """Return a registry that also says which package to install for a component of these runs.
@@ -144,11 +145,14 @@ class Registry:
 
     def _unknown(self, name: str, what: str, known: list[LoadedComponent]) -> str:
         failed = "".join(f" {str(failure).rstrip('.')}." for failure in self.failures)
+        failed += "".join(
+            f" Plugin '{one.name}' of {one.origin} is left out as asked." for one in self.left_out
+        )
         if (origin := self._origins.get(name)) is not None:
             return (
                 f"{origin.kind.capitalize()} '{name}' is not here: {origin.run} had it from "
-                f"{origin}. Expected that package, installed and not left out. "
-                f"{origin.how_to_get()}{failed and '.' + failed}"
+                f"{origin}. Expected that plugin, loaded. {self._how_to_get(origin)}"
+                f"{failed and '.' + failed}"
             )
         names = [one.name for one in known]
         close = get_close_matches(name, names, n=1)
@@ -157,3 +161,11 @@ class Registry:
             f"Unknown {what} '{name}'. Registered: {', '.join(names) or 'none'}.{hint} If a "
             f"plugin supplies it, check that 'fdmo plugins' lists that plugin.{failed}"
         )
+
+    def _how_to_get(self, origin: Origin) -> str:
+        """Return what to do to have a component that a run had, without the full stop."""
+        if any(one.distribution == origin.distribution for one in self.left_out):
+            return "Do not leave it out"
+        if not origin.version:
+            return "Give the folder of that file with --plugins-dir"
+        return f"Install it: pip install {origin.distribution}=={origin.version}"

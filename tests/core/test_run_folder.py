@@ -237,8 +237,8 @@ def test_a_plugin_that_made_the_network_is_named_with_the_version_that_the_run_h
 
     assert str(caught.value) == (
         f"The configuration is invalid:\n  shape_stream.name: Extractor 'vanished' is not here: "
-        f"{saved} had it from fdmo-vanished 1.2. Expected that package, installed and not left "
-        f"out. Install it: pip install fdmo-vanished==1.2"
+        f"{saved} had it from fdmo-vanished 1.2. Expected that plugin, loaded. "
+        f"Install it: pip install fdmo-vanished==1.2"
     )
 
 

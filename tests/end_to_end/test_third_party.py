@@ -299,7 +299,7 @@ def test_what_needs_a_component_that_is_gone_says_what_to_install(
     assert result["code"] == 1
     assert (
         f"{kind} '{name}' is not here: {trained} had it from fdmo-till 0.2.0. Expected that "
-        f"package, installed and not left out. Install it: pip install fdmo-till==0.2.0"
+        f"plugin, loaded. Install it: pip install fdmo-till==0.2.0"
     ) in result["err"]
 
 
