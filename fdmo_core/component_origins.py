@@ -19,7 +19,7 @@ class Origin(NamedTuple):
         kind: Of the component.
         run: Folder of the run.
         distribution: The package.
-        version: Of that package; "" where the plugin was one file, whose name the distribution then is.
+        version: Of that package; "" where the plugin was one file, named by ``distribution``.
     """
 
     kind: str
