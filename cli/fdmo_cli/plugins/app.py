@@ -3,11 +3,13 @@
 import typer
 
 from fdmo_cli.options import JsonOption
+from fdmo_cli.plugins.check import check
 from fdmo_cli.plugins.doctor import doctor
 from fdmo_cli.plugins.listing import list_components
 
 app = typer.Typer(no_args_is_help=False)
 app.command("list")(list_components)
+app.command("check")(check)
 app.command("doctor")(doctor)
 
 
