@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
+from fdmo_core.config import describe_problems
 from fdmo_core.errors import FdmoError
 from fdmo_core.settings import read_settings
 from fdmo_core.testing.expectations import Check, NotApplicable
@@ -42,7 +42,7 @@ class Outcome:
 def outcomes_of(
     component: type[Any], settings: Mapping[str, Any], checks: Sequence[Check]
 ) -> Iterator[Outcome]:
-    """Yield the outcome of each check; of the first alone, if the component cannot be made.
+    """Yield the outcome of each check; of the first alone, if that fails.
 
     Args:
         component: A component class.
@@ -54,14 +54,12 @@ def outcomes_of(
     try:
         config = read_settings(component.config_class, settings)
     except ValidationError as error:
-        wrong = "; ".join(_said(one) for one in error.errors(include_url=False))
+        wrong = "; ".join(describe_problems(error, component.config_class))
         yield _outcome(first, "failed", f"The config is refused: {wrong}. {_NEEDS}", started)
         return
     made = _tried(first, component, config)
     yield made
-    if made.reason.endswith(_NEEDS):
-        return
-    for check in others:
+    for check in others if made.status == "passed" else ():
         yield _tried(check, component, config)
 
 
@@ -84,10 +82,6 @@ def _outcome(check: Check, status: Status, reason: str, started: float) -> Outco
     text = (inspect.getdoc(check) or "").partition("\n")[0]
     seconds = time.perf_counter() - started
     return Outcome(check.__name__, text, status, " ".join(reason.split()), seconds)
-
-
-def _said(one: ErrorDetails) -> str:
-    return f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
 
 
 def _unexpected(error: BaseException, component: type[Any]) -> str:
