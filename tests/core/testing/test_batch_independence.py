@@ -54,7 +54,7 @@ GAN = ConvexGanConfig(noise_dim=4, hidden=(8, 8), discriminator_hidden=(8, 8))
     ],
 )
 def test_a_component_that_looks_at_its_batch_is_caught(broken: type[Any], config: Any) -> None:
-    with pytest.raises(AssertionError, match="depends on the other samples.* See fdmo_core"):
+    with pytest.raises(AssertionError, match=r"depends on the other samples.* See fdmo_core"):
         check_each_sample_is_on_its_own(broken, config)
 
 
