@@ -6,6 +6,12 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 
+
+def _numpy_state() -> object:
+    state = np.random.get_state(legacy=False)
+    return {**state, "state": [np.asarray(one).tobytes() for one in state["state"].values()]}
+
+
 READERS: Mapping[str, Callable[[], object]] = {
     "torch's seed": torch.initial_seed,
     "torch's random state": lambda: torch.get_rng_state().numpy().tobytes(),
@@ -17,7 +23,7 @@ READERS: Mapping[str, Callable[[], object]] = {
     "whether torch is deterministic": torch.are_deterministic_algorithms_enabled,
     "torch's precision of matrix products": torch.get_float32_matmul_precision,
     "whether cuDNN picks algorithms by time": lambda: torch.backends.cudnn.benchmark,
-    "numpy's random state": lambda: repr(np.random.get_state(legacy=False)),
+    "numpy's random state": _numpy_state,
     "Python's random state": random.getstate,
 }
 

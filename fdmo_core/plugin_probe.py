@@ -1,8 +1,4 @@
-"""Import one plugin in a process of its own, with a time limit, and report what it does there.
-
-``python -m fdmo_core.plugin_probe`` is the other side: it answers on the standard output that it
-was started with, and gives the plugin another one.
-"""
+"""Import one plugin in a process of its own, with a time limit, and report what it does there."""
 
 import json
 import os
@@ -10,16 +6,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
-import traceback
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any
 
-from fdmo_core.global_state import changed_since, read_global_state
 from fdmo_core.plugin_candidates import Candidate, find_candidate, find_candidates
-from fdmo_core.plugin_import import own_line
-from fdmo_core.plugin_loading import components_of, failure_of
 from fdmo_core.plugin_selection import PluginSelection
 
 READY = "ready"
@@ -41,7 +32,8 @@ class PluginReport:
         changed: The global state that is not as before; see :mod:`fdmo_core.global_state`.
         components: Names of the components that it supplies.
         error: Why it cannot be loaded, on one line; empty where it can.
-        place: File and line in the plugin's own code where it fails or hangs, if known.
+        place: File and line in the plugin's own code where it fails, hangs, first changes global
+            state or first writes to standard output, as far as they are known.
     """
 
     plugin: str
@@ -54,6 +46,12 @@ class PluginReport:
     components: tuple[str, ...] = ()
     error: str = ""
     place: str = ""
+
+    @classmethod
+    def on(cls, candidate: Candidate) -> "PluginReport":
+        """Return the report on a plugin of which only the file is known yet."""
+        place = str(candidate.file() or "")
+        return cls(candidate.name, candidate.distribution, candidate.version, place=place)
 
     @property
     def is_fine(self) -> bool:
@@ -72,13 +70,31 @@ def probe(name: str, distribution: str, *, seconds: float = 20.0) -> PluginRepor
     Raises:
         PluginError: There is no such plugin.
     """
-    candidate = _find(name, distribution)
+    candidate = find(name, distribution)
+    report = _run(candidate, seconds, traced=False)
+    if report.changed:  # where, is seen line by line, which takes longer
+        report = replace(report, place=_run(candidate, seconds, traced=True).place)
+    return report
+
+
+def find(name: str, distribution: str) -> Candidate:
+    """Return the plugin of a name and a distribution, whether or not it is to be loaded.
+
+    Raises:
+        PluginError: There is none.
+    """
+    folders = PluginSelection.from_environ(os.environ).folders
+    return find_candidate(name, distribution, find_candidates(folders))
+
+
+def _run(candidate: Candidate, seconds: float, *, traced: bool) -> PluginReport:
+    """Return the report of :mod:`fdmo_core.probed_import`, or on how it ended without one."""
+    arguments = [candidate.name, candidate.distribution, str(seconds), "traced" if traced else ""]
     paths = os.pathsep.join(one or str(Path.cwd()) for one in sys.path)
-    command = [sys.executable, "-P", "-m", "fdmo_core.plugin_probe"]
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
         subprocess.Popen(
-            [*command, name, distribution, str(seconds)],
+            [sys.executable, "-P", "-m", "fdmo_core.probed_import", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=said,
@@ -86,29 +102,28 @@ def probe(name: str, distribution: str, *, seconds: float = 20.0) -> PluginRepor
             env={**os.environ, "PYTHONPATH": paths},
         ) as process,
     ):
-        assert process.stdout is not None
-        answer = _answer(process.stdout, process, seconds)
+        answer, is_late = _answer(process, seconds)
         code = process.wait()
         said.seek(0)
         last = " ".join(said.read().strip().rpartition("\n")[2].split())
     if answer:
         return _from_json(answer)
-    return _silent(candidate, seconds, code, last)
+    blank = PluginReport.on(candidate)
+    if is_late:
+        return replace(blank, seconds=seconds, timed_out=True)
+    ending = f", and last wrote: {last}" if last else ""
+    return replace(blank, error=f"The process that imports it ends with code {code}{ending}")
 
 
-def _find(name: str, distribution: str) -> Candidate:
-    folders = PluginSelection.from_environ(os.environ).folders
-    return find_candidate(name, distribution, find_candidates(folders))
-
-
-def _answer(channel: IO[str], process: "subprocess.Popen[str]", seconds: float) -> str:
-    """Return the line that the other side answers, empty if it is stopped or ends without one."""
-    if channel.readline().strip() != READY:
-        return ""
+def _answer(process: "subprocess.Popen[str]", seconds: float) -> tuple[str, bool]:
+    """Return the line that the process answers, and whether it was killed for being late."""
+    assert process.stdout is not None
+    if process.stdout.readline().strip() != READY:
+        return "", False
     killer = threading.Timer(seconds + GRACE, process.kill)
     killer.start()
     try:
-        return channel.readline()
+        return process.stdout.readline(), killer.finished.is_set()
     finally:
         killer.cancel()
 
@@ -117,57 +132,3 @@ def _from_json(answer: str) -> PluginReport:
     fields: dict[str, Any] = json.loads(answer)
     lists = {name: tuple(fields[name]) for name in ("changed", "components")}
     return PluginReport(**{**fields, **lists})
-
-
-def _silent(candidate: Candidate, seconds: float, code: int, last: str) -> PluginReport:
-    """Return the report on a plugin whose process was killed or ended itself."""
-    report = _blank(candidate)
-    if code == -9:
-        return replace(report, seconds=seconds, timed_out=True)
-    ending = f", and last wrote: {last}" if last else ""
-    return replace(report, error=f"The process that imports it ends with code {code}{ending}")
-
-
-def _blank(candidate: Candidate) -> PluginReport:
-    return PluginReport(candidate.name, candidate.distribution, candidate.version)
-
-
-def _main(name: str, distribution: str, limit: str) -> NoReturn:
-    """Import the plugin and answer with a report; the process ends here."""
-    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    written = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the process
-    os.dup2(written.fileno(), 1)
-    candidate = _find(name, distribution)
-    before = read_global_state()
-    importer = threading.get_ident()
-
-    def answer(report: PluginReport) -> NoReturn:
-        sys.stdout.flush()
-        written.seek(0)
-        text = written.read().decode("utf-8", "replace")
-        print(json.dumps(asdict(replace(report, stdout=text))), file=channel, flush=True)
-        os._exit(0)  # without the threads that the plugin may have left, and torch's farewell
-
-    def stop() -> None:
-        frames = [*traceback.walk_stack(sys._current_frames()[importer])][::-1]
-        place = own_line(frames, candidate)
-        report = replace(_blank(candidate), seconds=float(limit), timed_out=True, place=place)
-        answer(report)
-
-    print(READY, file=channel, flush=True)
-    timer = threading.Timer(float(limit), stop)
-    timer.start()
-    started = time.perf_counter()
-    report = _blank(candidate)
-    try:
-        report = replace(report, components=tuple(components_of(candidate, {})))
-    except (Exception, SystemExit) as error:  # a stranger's code may raise anything
-        failure = failure_of(candidate, error)
-        report = replace(report, error=failure.reason, place=failure.place)
-    seconds = time.perf_counter() - started
-    timer.cancel()
-    answer(replace(report, seconds=seconds, changed=changed_since(before)))
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,7 +33,7 @@ def doctor(seconds: SecondsOption = 20.0, as_json: JsonOption = False) -> None:
     kept, left_out = select_candidates(os.environ)
     others = [one for one in kept if not one.is_own]
     rows = []
-    for report, finding in [*_asked(left_out), *_judged(_probed(others, seconds))]:
+    for report, finding in chain(_asked(left_out), _judged(_probed(others, seconds))):
         rows.append(asdict(report) | finding.as_dict())
         if not as_json:
             _print(report, finding)
@@ -87,6 +88,7 @@ def finding_on(report: "PluginReport", owners: Mapping[str, str]) -> Finding:
     """
     at = f" ({report.place})" if report.place else ""
     without = f"or leave it out with '--no-plugin {report.distribution}'"
+    another = f"install another version of {report.distribution}, " if report.version else ""
     if report.timed_out:
         return Finding(
             PROBLEM,
@@ -98,7 +100,7 @@ def finding_on(report: "PluginReport", owners: Mapping[str, str]) -> Finding:
         return Finding(
             PROBLEM,
             f"does not load{at}: {report.error}",
-            f"Repair it there, install another version of {report.distribution}, {without}.",
+            f"Repair it there, {another}{without}.",
         )
     for name in report.components:
         if name in owners:
@@ -113,9 +115,10 @@ def finding_on(report: "PluginReport", owners: Mapping[str, str]) -> Finding:
 def _manners(report: "PluginReport", at: str) -> Finding:
     """Return how a plugin that loads behaves at import."""
     if report.changed:
+        besides = ". It writes to standard output too" if report.stdout else ""
         return Finding(
             PROBLEM,
-            f"changes at import{at}: {', '.join(report.changed)}",
+            f"changes at import{at}: {', '.join(report.changed)}{besides}",
             "All of fdmo then computes otherwise because the plugin is installed. Draw from the "
             "generator that is passed in, and set nothing for the whole process.",
         )
