@@ -87,9 +87,10 @@ class Names:
 
 def _require_well_formed(name: str) -> None:
     """Raise a ConfigError unless the name suits a component, a distribution and a module."""
-    if re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) and not name.startswith("fdmo-"):
+    if re.fullmatch(r"(?!fdmo-)[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         return
-    better = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-0123456789").removeprefix("fdmo-")
+    words = re.sub(r"[^a-z0-9]+", "-", name.lower()).rstrip("-")
+    better = re.sub(r"^(fdmo-|[0-9-])+", "", words)
     raise ConfigError(
         f"'{name}' is no name for a component. Expected lower case letters and digits, in words "
         f"with a dash between them and a letter first, without 'fdmo-', which the package gets in "
@@ -111,18 +112,20 @@ def _require_free(names: Names, registry: "Registry") -> None:
             f"A module {names.module} is installed already. Expected a name whose module is new, "
             f"or the plugin would hide it. Choose another name than '{names.name}'."
         )
-    if hasattr(builtins, names.class_name) or names.class_name in _imported(names):
+    if hasattr(builtins, names.class_name) or _imports_its_own_class(_component(names)):
         raise ConfigError(
-            f"The class would be called {names.class_name}, as something is that it is written "
-            f"with. Expected a name of its own. Say more, for instance 'my-{names.name}'."
+            f"The class would be called {names.class_name}, as something else is called that it "
+            f"is written with. Expected a name of its own. Say more, for instance "
+            f"'my-{names.name}'."
         )
 
 
-def _imported(names: Names) -> set[str]:
-    """Return what the template imports from elsewhere, under the names that it uses."""
-    nodes = ast.walk(ast.parse(_component(names)))
+def _imports_its_own_class(source: str) -> bool:
+    """Return whether a module imports something under the name of a class that it defines."""
+    nodes = list(ast.walk(ast.parse(source)))
     imports = (node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
-    return {alias.asname or alias.name for node in imports for alias in node.names}
+    imported = {alias.asname or alias.name for node in imports for alias in node.names}
+    return any(node.name in imported for node in nodes if isinstance(node, ast.ClassDef))
 
 
 def plugin_files(names: Names, *, one_file: bool) -> dict[PurePosixPath, str]:
