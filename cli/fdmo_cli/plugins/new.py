@@ -27,7 +27,7 @@ def new(
     from fdmo_cli.plugins.skeleton import Names, plugin_files, write_plugin
     from fdmo_cli.session import load_registry
 
-    names = Names.of(name, kind, load_registry())
+    names = Names.of(name, kind, load_registry(), one_file=one_file)
     written = write_plugin(out, plugin_files(names, one_file=one_file))
     for path in written:
         typer.echo(f"Wrote {path}")

@@ -31,11 +31,16 @@ FILES = (
     *("fdmo_soft_labels/__init__.py", "fdmo_soft_labels/py.typed"),
     *("pyproject.toml", "tests/test_fdmo_soft_labels.py"),
 )
-GARMENTS = ("data.largest_class=12", "data.imbalance_ratio=4", "data.val_per_class=2")
 SHORT = (
     *("data.image_size=24", "phase1.shape_epochs=1", "phase1.epochs=1", "phase1.batch_size=16"),
-    *("model.feature_ratio=8", "rebalancer.epochs=1", "metrics.bootstrap_samples=100"),
+    *("model.feature_ratio=8", "metrics.bootstrap_samples=100", "rebalancer.epochs=1"),
 )
+GARMENTS = (
+    *("data.largest_class=12", "data.imbalance_ratio=4"),
+    *("data.val_per_class=2", "data.test_per_class=2", "rebalancer.samples_per_class=4"),
+)
+PLAYERS = ("generator.hidden=[16, 16]", "generator.discriminator_hidden=[16, 16]")
+CHANNELS = ("texture_stream.channels=[4, 8]", "shape_stream.channels=[4, 8]")
 
 
 @pytest.fixture(scope="module")
@@ -54,23 +59,35 @@ def environment(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Map
     site = tmp_path_factory.mktemp("site")
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(site)]
     run([sys.executable, "-m", "pip", "install", *options, *map(str, packages.iterdir())])
-    paths = [str(site), os.environ.get("PYTHONPATH", "")]
-    path = os.pathsep.join(filter(None, paths))
+    path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
     return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
-def run(words: list[str], **options: object) -> str:
+@pytest.fixture(scope="module")
+def modules(fdmo: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a new plugin of one file for each kind."""
+    folder = tmp_path_factory.mktemp("modules")
+    for kind, name in NAMES.items():
+        result = fdmo("plugins", "new", name, "--kind", kind, "--out", folder, "--one-file")
+        assert result.returncode == 0, result.stderr
+    return folder
+
+
+def run(words: list[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
     """Return what a command prints, which must succeed."""
-    result = subprocess.run(words, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
+    result = subprocess.run(words, env=env, cwd=cwd, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
-    return str(result.stdout)
+    return result.stdout
 
 
-def train(environment: Mapping[str, str], out: Path, *words: str, settings: tuple[str, ...]) -> str:
-    """Train a short run by the installed command."""
-    changed = [word for setting in settings for word in ("--set", setting)]
-    options = ["--out", str(out), "--device", "cpu", "--json", *words, *changed]
-    return run([str(BIN / "fdmo"), "train", *options], env=environment)
+def picked(*kinds: str) -> list[str]:
+    """Return the options that choose the new components of these kinds."""
+    return [word for kind in kinds for word in ("--plugin", NAMES[kind])]
+
+
+def changed(*settings: str) -> list[str]:
+    """Return the options that change these settings."""
+    return [word for setting in settings for word in ("--set", setting)]
 
 
 def test_it_says_what_it_wrote_and_what_to_do_next(fdmo: Command, tmp_path: Path) -> None:
@@ -99,7 +116,7 @@ def test_there_is_a_template_for_every_kind_and_the_help_names_it(fdmo: Command)
     text = " ".join(fdmo("plugins", "new", "--help").stdout.split())
 
     assert NAMES.keys() == {kind.name for kind in KINDS}
-    listed = re.search(r"--kind TEXT (.*?)\.", text)
+    listed = re.search(r"--kind <str> (.*?)\.", text)
     assert listed is not None
     assert set(re.split(", | or ", listed[1])) == NAMES.keys()
 
@@ -139,56 +156,70 @@ def test_its_types_are_strict(
     assert report == f"Success: no issues found in {2 * len(NAMES)} source files\n"
 
 
-def test_a_loss_and_an_extractor_train_and_are_exported(
+def test_an_installed_loss_and_extractor_train_and_are_exported(
     environment: Mapping[str, str], tmp_path: Path
 ) -> None:
-    chosen = [word for name in ("soft-labels", "three-convs") for word in ("--plugin", name)]
-    channels = [f"{stream}_stream.channels=[4, 4, 8]" for stream in ("texture", "shape")]
-    own = ("loss.smoothing=0.2", "texture_stream.frozen=1", "shape_stream.frozen=1", *channels)
+    fdmo, folder = str(BIN / "fdmo"), tmp_path / "run"
+    streams = [
+        f"{stream}_stream.{setting}"
+        for stream in ("texture", "shape")
+        for setting in ("channels=[4, 4, 8]", "frozen=1")
+    ]
+    settings = changed(*SHORT, *GARMENTS, *PLAYERS, "loss.smoothing=0.2", *streams)
+    options = ["--out", str(folder), *picked("loss", "extractor"), *settings]
 
-    train(environment, tmp_path / "run", *chosen, settings=(*SHORT, *GARMENTS, *own))
-    export = [str(BIN / "fdmo"), "export", "onnx", str(tmp_path / "run"), "--json"]
-    exported = json.loads(run(export, env=environment))
+    run([fdmo, "train", *options], env=environment)
+    exported = json.loads(run([fdmo, "export", "onnx", str(folder), "--json"], env=environment))
 
-    config = tomllib.loads((tmp_path / "run" / "config.toml").read_text())
+    config = tomllib.loads((folder / "config.toml").read_text())
     assert config["loss"] == {"name": "soft-labels", "smoothing": 0.2}
     assert config["shape_stream"] == {"name": "three-convs", "channels": [4, 4, 8], "frozen": 1}
     assert Path(exported["file"]).is_file()
 
 
-def test_all_other_kinds_train_together(environment: Mapping[str, str], tmp_path: Path) -> None:
-    chosen = [
-        word
-        for kind in ("landmark-head", "dictionary", "generator")
-        for word in ("--plugin", NAMES[kind])
-    ]
-    small = ("texture_stream.channels=[4, 8]", "shape_stream.channels=[4, 8]")
+@pytest.mark.parametrize(
+    ("kinds", "more"),
+    [
+        (("landmark-head", "dictionary", "generator"), changed(*GARMENTS)),
+        (("dataset", "rebalancer"), changed("data.largest_class=18", "data.held_out=3")),
+    ],
+    ids=["generation", "data"],
+)
+def test_plugins_of_one_file_train_and_are_exported(
+    kinds: tuple[str, ...],
+    more: list[str],
+    modules: Path,
+    fdmo: Command,
+    tmp_path: Path,
+) -> None:
+    where = ("--plugins-dir", modules)
+    chosen = (*where, *picked(*kinds))
 
-    train(environment, tmp_path / "one", *chosen, settings=(*SHORT, *GARMENTS, *small))
-    export = ["export", "onnx", str(tmp_path / "one"), "--part", "generator"]
-    run([str(BIN / "fdmo"), *export], env=environment)
-    words = ("--data", "shapes", "--plugin", "even-classes")
-    train(environment, tmp_path / "two", *words, settings=(*SHORT, *small))
+    trained = fdmo("train", "--out", tmp_path / "run", *chosen, *changed(*SHORT, *CHANNELS), *more)
+    part = ("--part", "generator") if "generator" in kinds else ()
+    exported = fdmo("export", "onnx", tmp_path / "run", *part, *where)
 
-    for name in ("one", "two"):
-        assert (tmp_path / name / "metrics.json").is_file()
+    assert trained.returncode == 0, trained.stderr
+    assert exported.returncode == 0, exported.stderr
+    assert list((tmp_path / "run" / "export").glob("*.onnx"))
 
 
 def test_the_readme_s_configuration_is_accepted(
-    environment: Mapping[str, str], packages: Path, tmp_path: Path
+    modules: Path, packages: Path, fdmo: Command, tmp_path: Path
 ) -> None:
-    for name in NAMES.values():
-        text = (packages / f"fdmo-{name}" / "README.md").read_text(encoding="utf-8")
-        (block,) = re.findall(r"^```toml\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
-        with (tmp_path / "config.toml").open("a") as config:
-            config.write(block)
+    config = tmp_path / "config.toml"
+    with config.open("w", encoding="utf-8") as file:
+        for name in NAMES.values():
+            text = (packages / f"fdmo-{name}" / "README.md").read_text(encoding="utf-8")
+            file.writelines(re.findall(r"^```toml\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
 
-    show = ["config", "show", "--config", str(tmp_path / "config.toml")]
-    shown = tomllib.loads(run([str(BIN / "fdmo"), *show], env=environment))
+    result = fdmo("config", "show", "--config", config, "--plugins-dir", modules)
 
-    for kind in KINDS:
-        for section in kind.sections:
-            assert shown[section]["name"] == NAMES[kind.name]
+    shown = tomllib.loads(result.stdout)
+    chosen = {section: kind.name for kind in KINDS for section in kind.sections}
+    assert {section: shown[section]["name"] for section in chosen} == {
+        section: NAMES[kind] for section, kind in chosen.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -216,14 +247,14 @@ def test_the_readme_s_configuration_is_accepted(
         (
             "convexgan",
             "loss",
-            "The name 'convexgan' is taken by a generator of fdmo. Expected a name that is unique "
-            "over all kinds. Choose another one; 'fdmo plugins' lists those that are taken.",
+            "The name 'convexgan' is taken, by the generator of fdmo. Expected a name that is "
+            "unique over all kinds. Choose another one; 'fdmo plugins' lists those that are taken.",
         ),
         (
             "core",
             "loss",
-            "A module fdmo_core is installed already. Expected a name whose module is new, or the "
-            "plugin would hide it. Choose another name than 'core'.",
+            "There is a module fdmo_core already. Expected a name whose module is new, for one "
+            "would hide the other. Choose another name than 'core'.",
         ),
         (
             "loss",
@@ -286,3 +317,20 @@ def test_a_plugin_of_one_file_is_written_for_a_folder_of_plugins(
         "  fdmo train --plugin soft-labels --plugins-dir .",
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["soft_labels.py"]
+
+
+def test_a_plugin_of_one_file_has_a_module_name_of_its_own(fdmo: Command, tmp_path: Path) -> None:
+    result = fdmo("plugins", "new", "json", "--kind", "loss", "--one-file", cwd=tmp_path)
+
+    assert result.stderr == (
+        "Error: There is a module json already. Expected a name whose module is new, for one "
+        "would hide the other. Choose another name than 'json'.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_plugins_of_one_file_are_listed(modules: Path, fdmo: Command) -> None:
+    rows = json.loads(fdmo("plugins", "--plugins-dir", modules, "--json").stdout)
+
+    found = {row["kind"]: row["name"] for row in rows if row["distribution"].endswith(".py")}
+    assert found == NAMES

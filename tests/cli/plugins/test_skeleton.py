@@ -79,7 +79,8 @@ def test_no_place_is_left_to_fill_in(kind: str) -> None:
 def test_a_plugin_of_one_file_is_the_module_of_the_package(kind: str) -> None:
     names = Names.of("soft-labels", kind, NOTHING_TAKEN)
 
-    ((path, text),) = plugin_files(names, one_file=True).items()
+    alone = Names.of("soft-labels", kind, NOTHING_TAKEN, one_file=True)
+    ((path, text),) = plugin_files(alone, one_file=True).items()
 
     package = plugin_files(names, one_file=False)
     assert path == PurePosixPath("soft_labels.py")
