@@ -1,4 +1,4 @@
-"""The hooks that a plugin may implement, one per kind. docs/plugins.md has a section on each."""
+"""The hooks that a plugin may implement, one per kind. docs/plugins/ has a page on each."""
 
 from collections.abc import Callable
 
