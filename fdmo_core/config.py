@@ -35,7 +35,7 @@ from fdmo_core.metrics import MetricsConfig
 from fdmo_core.model import ModelConfig
 from fdmo_core.phase1 import Phase1Config
 from fdmo_core.prefix_cache import CacheConfig
-from fdmo_core.registry import Registry, Resolved
+from fdmo_core.registry import Registry, Resolved, Unresolved
 from fdmo_core.settings import Settings, read_settings
 
 MAX_CONFIG_BYTES = 2**20  # a config is a page of text; anything longer is not one
@@ -76,7 +76,7 @@ class Run:
     Attributes:
         core: The sections that the core owns.
         data, texture_stream, shape_stream, landmark_head, dictionary, rebalancer, generator,
-            loss: The chosen components.
+            loss: The chosen components. Of a trained run one that is gone raises when it is used.
     """
 
     core: RunConfig
@@ -90,17 +90,26 @@ class Run:
     loss: Resolved[Loss]
 
     @property
+    def image_size(self) -> int:
+        """Side of the square network input, in pixels; known of a trained run without its data."""
+        settings = self.data.settings
+        if "image_size" not in settings:
+            return int(self.data.config.image_size)
+        return int(settings["image_size"])
+
+    @property
     def cross_fits(self) -> bool:
         """Whether phase 2 needs training images as models see them that never learned from them."""
         config = self.core.crossfit
-        needed = self.rebalancer.component.needs_out_of_fold(self.rebalancer.config)
-        return config.dictionary or config.ensemble or needed
+        if config.dictionary or config.ensemble:
+            return True
+        return self.rebalancer.component.needs_out_of_fold(self.rebalancer.config)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the configuration as plain data, defaults included."""
         content = self.core.model_dump(mode="json")
         for section in KIND_OF_SECTION:
-            content[section] = getattr(self, section).config.model_dump(mode="json")
+            content[section] = dict(getattr(self, section).settings)
         return content
 
     def as_toml(self) -> str:
@@ -135,12 +144,14 @@ def read_toml(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def resolve_run(content: Mapping[str, Any], registry: Registry) -> Run:
+def resolve_run(content: Mapping[str, Any], registry: Registry, *, is_trained: bool = False) -> Run:
     """Return the run that plain data describes, with all defaults.
 
     Args:
         content: What a TOML file held, with what the command line changed.
         registry: Where components are found.
+        is_trained: Whether the run is trained already. Then a component that cannot be had is told
+            when it is used, for much of what a run was trained with is not needed afterwards.
 
     Raises:
         ConfigError: One or more settings are wrong; a line for each.
@@ -159,18 +170,27 @@ def resolve_run(content: Mapping[str, Any], registry: Registry) -> Run:
         section: RunConfig.model_fields[section].default | getattr(core, section)
         for section in KIND_OF_SECTION
     }
-    resolved: dict[str, Resolved[Any]] = {}
+    resolved: dict[str, Any] = {}
     for section, kind in KIND_OF_SECTION.items():
         try:
             resolved[section] = registry.resolve(kind.interface, named[section])
+            continue
         except UnknownComponentError as error:
-            problems.append(f"{section}.name: {error}")
+            found = [f"{section}.name: {error}"]
         except ValidationError as error:
             options = registry.find(str(named[section]["name"])).component.config_class
-            problems += describe_problems(error, options, section)
+            found = describe_problems(error, options, section)
+        if is_trained:
+            resolved[section] = Unresolved(named[section], _invalid(found))
+        else:
+            problems += found
     if problems:
-        raise ConfigError("The configuration is invalid:\n  " + "\n  ".join(problems))
+        raise ConfigError(_invalid(problems))
     return Run(core=core, **resolved)
+
+
+def _invalid(problems: list[str]) -> str:
+    return "The configuration is invalid:\n  " + "\n  ".join(problems)
 
 
 def _require_text(content: Mapping[str, Any]) -> None:

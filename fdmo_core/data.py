@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdmo_core.batches import Batches, LoadingConfig
+from fdmo_core.component_errors import during, names_components
 from fdmo_core.config import Run
 from fdmo_core.data_exclusion import exclude_samples
 from fdmo_core.errors import ConfigError, DataError
@@ -18,6 +19,8 @@ SPLIT_NAMES = ("train", "val", "test")
 SOME_IMAGES = 21  # enough for batches of 1, 3 and 17
 
 
+@names_components
+@during("loading the data")
 def open_data(run: Run) -> Splits:
     """Return the splits of the run's data set, checked.
 

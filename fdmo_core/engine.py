@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fdmo_core.component_errors import names_components
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.crossfit import cross_fit
@@ -37,6 +38,7 @@ from fdmo_core.samples import Splits
 from fdmo_core.world import World
 
 
+@names_components
 def train(
     run: Run,
     splits: Splits,
@@ -208,6 +210,7 @@ def learn_features(
     return dictionary
 
 
+@names_components
 def check_run(run: Run, splits: Splits) -> Network:
     """Return the network before phase 1, after asking for what would stop the run after hours.
 

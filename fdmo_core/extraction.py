@@ -95,7 +95,7 @@ def extract_to_file(
     """
     require_input(splits, source.feature_dim)
     source.module.to(compute.device)
-    image_size = run.data.config.image_size
+    image_size = run.image_size
     origin: dict[str, Any] = {
         "network": digest_stages([source.module]),
         "data": splits.digest,

@@ -5,6 +5,7 @@ from typing import Any
 
 from fdmo_core.augmentation import AugmentationConfig
 from fdmo_core.batches import Batches
+from fdmo_core.component_errors import during
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.journal import Journal
@@ -18,6 +19,7 @@ NO_CHANGE = AugmentationConfig(mirror=False, rotation=0, zoom=0, shift=0, bright
 PREPROCESSING_VERSION = 1  # raise it when fdmo_core.preprocessing changes a pixel
 
 
+@during("reading images")
 def open_maps(
     run: Run,
     splits: Splits,
@@ -40,7 +42,7 @@ def open_maps(
     batches = {
         name: Batches(
             split,
-            image_size=run.data.config.image_size,
+            image_size=run.image_size,
             config=loading.model_copy(update={"memory_mib": 0}) if name in cached else loading,
             pin_memory=compute.device.type == "cuda",
             feature_dim=splits.feature_dim,
@@ -114,7 +116,7 @@ def _cache_source(
         "prefix": digest_stages(model.shared_stages),
         "data": splits.digest,
         "split": name,
-        "image_size": run.data.config.image_size,
+        "image_size": run.image_size,
         "preprocessing": PREPROCESSING_VERSION,
         "computed_in": compute.config.precision,
         "kept_in": run.core.cache.precision,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from fdmo_core.batches import Batches, LoadingConfig
+from fdmo_core.component_errors import during, names_components, owner_of
 from fdmo_core.config import Run
 from fdmo_core.ensemble import Ensemble
 from fdmo_core.errors import ConfigError
@@ -51,6 +52,8 @@ def _feature_classifier(
         return FeatureClassifier(stream_dims=stream_dims, num_classes=num_classes)
 
 
+@names_components
+@during("building the network")
 def build_model(run: Run, *, num_classes: int, num_landmarks: int) -> TwoStreamClassifier:
     """Return the network for images with random weights that the run's seed decides.
 
@@ -68,7 +71,7 @@ def build_model(run: Run, *, num_classes: int, num_landmarks: int) -> TwoStreamC
                 run.landmark_head.config,
                 in_channels=shape_extractor.out_channels,
                 num_landmarks=num_landmarks,
-                image_size=run.data.config.image_size,
+                image_size=run.image_size,
             )
         model = TwoStreamClassifier(
             texture_extractor=texture_extractor,
@@ -93,7 +96,7 @@ def initial_network(run: Run, splits: Splits) -> Network:
     if run.core.model.standardize:
         batches = Batches(
             splits.train,
-            image_size=run.data.config.image_size,
+            image_size=run.image_size,
             config=LoadingConfig(memory_mib=0),
             feature_dim=splits.feature_dim,
         )
@@ -130,17 +133,18 @@ def initial_model(run: Run, *, num_classes: int, num_landmarks: int) -> TwoStrea
         ConfigError: Initial weights cannot be had, or the network cannot take the images.
     """
     model = build_model(run, num_classes=num_classes, num_landmarks=num_landmarks)
-    with seeded(run.core.seed, "initial-weights"):
+    with during("loading initial weights"), seeded(run.core.seed, "initial-weights"):
         model.texture_extractor.load_initial_weights()
         model.shape_extractor.load_initial_weights()
     model.share_prefix()
-    size = run.data.config.image_size
+    size = run.image_size
     try:
         with torch.no_grad():
             model.eval()(model.prefix(torch.zeros(2, 3, size, size)))
     except (RuntimeError, ValueError) as error:
+        owner = owner_of(error, run) or "the network"
         raise ConfigError(
-            f"The network cannot take images of {size} x {size} pixels: {error}. Expected "
+            f"The network cannot take images of {size} x {size} pixels: {owner}: {error}. Expected "
             f"extractors that fit data.image_size. Raise data.image_size, or choose fewer stages "
             f"in texture_stream and shape_stream."
         ) from error

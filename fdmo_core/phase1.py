@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from fdmo_core.component_errors import during
 from fdmo_core.compute import Compute
 from fdmo_core.epoch_order import Sampling, epoch_rows
 from fdmo_core.errors import ConfigError
@@ -167,7 +168,8 @@ def train_phase1(
         for step, batch in enumerate(maps.training(steps, seed=seed, epoch=epoch)):
             set_learning_rate(optimizer, learning_rate(config, epoch, step / len(steps)))
             inputs = _pulled(batch.maps, config, rng_for(seed, "phase1-pull", epoch, step))
-            with seeded(seed, "phase1-step", epoch, step):
+            index = epoch * len(steps) + step
+            with during(f"step {index} of {phase}"), seeded(seed, "phase1-step", epoch, step):
                 with compute.autocast():
                     found = network(inputs)
                 losses = phase1_losses(
@@ -184,7 +186,7 @@ def train_phase1(
             terms = torch.stack([total.detach(), *(loss.detach() for loss in losses.values())])
             journal.step(
                 phase,
-                epoch * len(steps) + step,
+                index,
                 num_epochs * len(steps),
                 dict(zip(("sum", *losses), terms.tolist(), strict=True)),
             )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fdmo_core.classifier import describe_classifier
+from fdmo_core.component_errors import during, names_components
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.errors import ConfigError, PluginError
@@ -31,6 +32,7 @@ from fdmo_core.world import World
 EXTRACT_BATCH = 128  # images at a time where nothing is learned
 
 
+@during("building the dictionary")
 def build_dictionary(
     model: Network,
     maps: Maps,
@@ -124,6 +126,8 @@ def held_out_scores(
     return HeldOut(features, model.main_classifier(features), labels)
 
 
+@names_components
+@during("the start of phase2")
 def start_phase2(
     run: Run,
     *,
@@ -171,6 +175,7 @@ def start_phase2(
     return rebalancer
 
 
+@names_components
 def rebalance(
     run: Run, space: FeatureSpace, *, device: torch.device, journal: Journal
 ) -> Rebalancer:
@@ -245,7 +250,7 @@ def train_phase2(
         after_epoch: Called at the end of each epoch with the number of steps done.
     """
     for index in range(first_step, rebalancer.num_steps):
-        with seeded(seed, "phase2-step", index):
+        with during(f"step {index} of phase2"), seeded(seed, "phase2-step", index):
             terms = rebalancer.step(index, rng_for(seed, "phase2-draw", index))
         journal.step("phase2", index, rebalancer.num_steps, terms)
         if (index + 1) % rebalancer.steps_per_epoch == 0:

@@ -2,22 +2,33 @@
 
 import inspect
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from functools import partial
 from types import ModuleType
-from typing import Any, get_args
+from typing import Any
 
 import pluggy
 
 from fdmo_core import hookspecs
+from fdmo_core.api_version import require_same_version
 from fdmo_core.errors import PluginError
-from fdmo_core.interfaces import ComponentConfig
 from fdmo_core.kinds import KINDS, Kind
+from fdmo_core.plugin_candidates import OWN_DISTRIBUTION, Candidate, find_candidates
+from fdmo_core.plugin_import import guarded, place_of
+from fdmo_core.plugin_selection import PluginSelection
+from fdmo_core.registration import checked_name, path_of
 
-ENTRY_POINT_GROUP = "fdmo"
+__all__ = [
+    "OWN_DISTRIBUTION",
+    "LoadedComponent",
+    "LoadedPlugins",
+    "PluginFailure",
+    "load_plugins",
+    "select_candidates",
+]
+
 STRICT_VARIABLE = "FDMO_STRICT_PLUGINS"
-OWN_DISTRIBUTION = "fdmo"
 
 
 @dataclass(frozen=True)
@@ -28,8 +39,8 @@ class LoadedComponent:
         name: By which configs choose it.
         kind: Of which kind it is.
         component: The class.
-        distribution: The installed package that it comes from.
-        version: Of that package.
+        distribution: The installed package, or the file, that it comes from.
+        version: Of that package; empty for a file.
     """
 
     name: str
@@ -46,35 +57,41 @@ class LoadedComponent:
 
 @dataclass(frozen=True)
 class PluginFailure:
-    """A plugin that is left out, and why."""
+    """A plugin that is left out, and why.
+
+    Attributes:
+        plugin: Its entry point, or its module where it is one file.
+        distribution: The installed package, or the file, that it comes from.
+        reason: On one line.
+        version: Of the package; empty where there is none.
+        place: File and line in the plugin's own code, where they are known.
+    """
 
     plugin: str
     distribution: str
     reason: str
+    version: str = ""
+    place: str = ""
 
     def __str__(self) -> str:
-        return f"Plugin '{self.plugin}' of {self.distribution} is left out: {self.reason}"
+        origin = f"{self.distribution} {self.version}".strip()
+        place = f" ({self.place})" if self.place else ""
+        return f"Plugin '{self.plugin}' of {origin} is left out{place}: {self.reason}"
 
 
 @dataclass(frozen=True)
 class LoadedPlugins:
-    """All components by name, and the plugins that could not be loaded."""
+    """What came of loading all plugins.
+
+    Attributes:
+        components: All components by name.
+        failures: The plugins that could not be loaded.
+        left_out: The plugins that were not to be loaded; see :class:`PluginSelection`.
+    """
 
     components: Mapping[str, LoadedComponent] = field(default_factory=dict)
     failures: tuple[PluginFailure, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """A plugin that was found and not loaded yet."""
-
-    name: str
-    distribution: str
-    version: str
-    source: EntryPoint | ModuleType
-
-    def module(self) -> object:
-        return self.source.load() if isinstance(self.source, EntryPoint) else self.source
+    left_out: tuple[Candidate, ...] = ()
 
 
 def load_plugins(
@@ -91,119 +108,110 @@ def load_plugins(
     Args:
         extra: Plugin modules to add; tests pass theirs here.
         installed: Whether to load the entry points of the group ``fdmo``.
-        environ: Where ``FDMO_STRICT_PLUGINS=1`` makes any failure fatal.
+        environ: Where ``FDMO_PLUGINS``, ``FDMO_NO_PLUGIN`` and ``FDMO_PLUGINS_DIR`` say which
+            of the installed plugins are loaded, and from which folders, and where
+            ``FDMO_STRICT_PLUGINS=1`` makes any failure fatal.
 
     Raises:
         PluginError: A plugin is broken and failures are fatal.
+        ConfigError: A variable names a plugin or a folder that is not there.
     """
-    candidates = [_installed(point) for point in entry_points(group=ENTRY_POINT_GROUP)]
-    candidates = sorted(candidates if installed else [], key=_order)
-    candidates += [_Candidate(one.__name__, "(not installed)", "", one) for one in extra]
+    candidates, left_out = select_candidates(environ) if installed else ([], [])
+    candidates += [Candidate(one.__name__, "(not installed)", "", one) for one in extra]
     components: dict[str, LoadedComponent] = {}
     failures: list[PluginFailure] = []
     for candidate in candidates:
         try:
-            components |= _components_of(candidate, components)
+            with guarded(candidate):
+                components |= components_of(candidate, components)
         except (Exception, SystemExit) as error:  # a stranger's code may raise anything
-            reason = (
-                str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
-            )
-            one_line = " ".join(reason.split())
-            failures.append(PluginFailure(candidate.name, candidate.distribution, one_line))
+            failures.append(failure_of(candidate, error))
     if failures and environ.get(STRICT_VARIABLE) == "1":
         raise PluginError(
             "\n".join(map(str, failures)) + f"\n{STRICT_VARIABLE}=1 makes this fatal. Repair or "
             f"uninstall the distribution, or unset the variable."
         )
-    return LoadedPlugins(components, tuple(failures))
+    return LoadedPlugins(components, tuple(failures), tuple(left_out))
 
 
-def _installed(point: EntryPoint) -> _Candidate:
-    distribution = point.dist
-    name, version = (distribution.name, distribution.version) if distribution else ("unknown", "")
-    return _Candidate(point.name, name, version, point)
+def select_candidates(environ: Mapping[str, str]) -> tuple[list[Candidate], list[Candidate]]:
+    """Return the plugins to load, and those that the environment leaves out.
+
+    Raises:
+        ConfigError: A variable names a plugin or a folder that is not there.
+    """
+    selection = PluginSelection.from_environ(environ)
+    return selection.split(find_candidates(selection.folders))
 
 
-def _order(candidate: _Candidate) -> tuple[bool, str, str]:
-    return candidate.distribution != OWN_DISTRIBUTION, candidate.distribution, candidate.name
+def failure_of(candidate: Candidate, error: BaseException) -> PluginFailure:
+    """Return what messages say of a plugin that raised an error."""
+    known = isinstance(error, PluginError)
+    reason = str(error) if known else f"{type(error).__name__}: {error}"
+    return PluginFailure(
+        candidate.name,
+        candidate.distribution,
+        " ".join(reason.split()),
+        candidate.version,
+        place_of(error, candidate),
+    )
 
 
-def _components_of(
-    candidate: _Candidate, taken: Mapping[str, LoadedComponent]
+def components_of(
+    candidate: Candidate, taken: Mapping[str, LoadedComponent]
 ) -> dict[str, LoadedComponent]:
-    """Return what a plugin supplies, by name.
+    """Import a plugin and return what it supplies, by name.
 
     Each plugin gets a manager of its own: what goes wrong in one cannot touch another.
+
+    Args:
+        candidate: The plugin.
+        taken: The components of the plugins before it.
+
+    Raises:
+        PluginError: What it registers is not as it must be; besides, whatever its code raises.
     """
+    file = candidate.file()
+    if file is not None:
+        require_same_version(file, candidate.origin)
     manager = pluggy.PluginManager("fdmo")
     manager.add_hookspecs(hookspecs)
     try:
-        manager.register(candidate.module(), candidate.name)
+        manager.register(candidate.load(), candidate.name)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         raise PluginError(f"{error}. Expected hooks among: {_hook_names()}.") from error
     found: dict[str, LoadedComponent] = {}
     for kind in KINDS:
-        classes: list[type[Any]] = []
-        getattr(manager.hook, kind.hook)(register=classes.append)
-        for component in classes:
-            name = _checked_name(component, kind)
-            other = found.get(name) or taken.get(name)
-            if other is not None:
-                raise PluginError(
-                    f"{kind.name} '{name}' ({_path(component)}) has the name of a "
-                    f"{other.kind.name} of {other.distribution} ({_path(other.component)}). "
-                    f"Expected a name that is unique over all kinds. Change the name in its "
-                    f"config class."
-                )
-            found[name] = LoadedComponent(
-                name, kind, component, candidate.distribution, candidate.version
-            )
+        register: Callable[[Any], None] = partial(_take, candidate, kind, found, taken)
+        getattr(manager.hook, kind.hook)(register=register)
     if not found:
         raise PluginError(
             f"It registers no component. Expected at least one function marked with hookimpl in "
-            f"the module of the entry point, named as one of: {_hook_names()}. Add it, or correct "
+            f"the module of the plugin, named as one of: {_hook_names()}. Add it, or correct "
             f"the entry point."
         )
     return found
 
 
+def _take(
+    candidate: Candidate,
+    kind: Kind,
+    found: dict[str, LoadedComponent],
+    taken: Mapping[str, LoadedComponent],
+    component: Any,
+) -> None:
+    """Add a class to what was found; an error is raised in the hook that registers it."""
+    name = checked_name(component, kind)
+    other = found.get(name) or taken.get(name)
+    if other is not None:
+        raise PluginError(
+            f"{kind.name} '{name}' ({path_of(component)}) has the name of a {other.kind.name} of "
+            f"{other.distribution} ({path_of(other.component)}). Expected a name that is unique "
+            f"over all kinds. Change the name in its config class."
+        )
+    found[name] = LoadedComponent(name, kind, component, candidate.distribution, candidate.version)
+
+
 def _hook_names() -> str:
     return ", ".join(kind.hook for kind in KINDS)
-
-
-def _checked_name(component: type[Any], kind: Kind) -> str:
-    """Return the name of a component class that keeps to its interface."""
-    expected = f"a final subclass of fdmo_core.{kind.interface.__name__}"
-    if not (inspect.isclass(component) and issubclass(component, kind.interface)):
-        raise PluginError(
-            f"{kind.hook} got {component!r}. Expected {expected}. Register the class itself."
-        )
-    if inspect.isabstract(component):
-        missing = ", ".join(sorted(component.__abstractmethods__))
-        raise PluginError(
-            f"{_path(component)} does not define {missing}. Expected {expected}. Define what is "
-            f"missing."
-        )
-    config = getattr(component, "config_class", None)
-    if not (inspect.isclass(config) and issubclass(config, ComponentConfig)):
-        raise PluginError(
-            f"{_path(component)} has no config class. Expected config_class to be a subclass of "
-            f"fdmo_core.ComponentConfig. Set it on the class."
-        )
-    name_field = config.model_fields.get("name")
-    if name_field is None or get_args(name_field.annotation) != (name_field.default,):
-        raise PluginError(
-            f"{_path(config)} does not fix a name. Expected a first field such as "
-            f'name: Literal["mine"] = "mine". Add it.'
-        )
-    if not config.model_config.get("frozen") or config.model_config.get("extra") != "forbid":
-        raise PluginError(
-            f"{_path(config)} is not frozen or allows unknown keys. Expected the model_config of "
-            f"fdmo_core.ComponentConfig. Do not override frozen and extra."
-        )
-    return str(name_field.default)
-
-
-def _path(item: type[Any]) -> str:
-    return f"{item.__module__}.{item.__qualname__}"

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from fdmo_core.component_errors import during
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.journal import Journal
@@ -36,17 +37,18 @@ def train_recorded(
     """
     state = start_phase1(network, run.core.phase1, compute)
     optimizers = {"all": state.optimizer}
-    train_phase1(
-        state,
-        maps,
-        run.core.phase1,
-        seed=run.core.seed,
-        compute=compute,
-        journal=journal,
-        rows=rows,
-        phase=phase,
-        first_epoch=recorder.restore(phase, network, optimizers, state.scaler),
-        after_epoch=lambda done: recorder.checkpoint(
-            phase, done, network, optimizers, state.scaler
-        ),
-    )
+    with during(phase):
+        train_phase1(
+            state,
+            maps,
+            run.core.phase1,
+            seed=run.core.seed,
+            compute=compute,
+            journal=journal,
+            rows=rows,
+            phase=phase,
+            first_epoch=recorder.restore(phase, network, optimizers, state.scaler),
+            after_epoch=lambda done: recorder.checkpoint(
+                phase, done, network, optimizers, state.scaler
+            ),
+        )

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from fdmo_core.checkpoint import load_checkpoint, save_checkpoint
+from fdmo_core.component_origins import ENVIRONMENT_FILE
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run, read_toml
 from fdmo_core.data import describe_data
@@ -61,7 +62,7 @@ class Recorder:
             self.run, device=self.compute.device, command=command
         ) | {"processes": self.compute.world.size}
         write_text(self.folder / "config.toml", self.run.as_toml())
-        write_json(self.folder / "environment.json", environment)
+        write_json(self.folder / ENVIRONMENT_FILE, environment)
         write_json(self.folder / "data.json", describe_data(self.splits))
 
     def checkpoint(

@@ -17,7 +17,7 @@ from torch import Tensor
 from fdmo_core.checkpoint import FORMAT_VERSION, require_format
 from fdmo_core.classifier import describe_classifier, make_classifier
 from fdmo_core.config import Run, resolve_run
-from fdmo_core.errors import RunFolderError
+from fdmo_core.errors import FdmoError, RunFolderError
 from fdmo_core.files import write_json, write_tensors
 from fdmo_core.kinds import KIND_OF_SECTION
 from fdmo_core.model_building import deployed_network
@@ -61,7 +61,7 @@ class TrainedRun:
     @property
     def image_size(self) -> int:
         """Side of the square network input, in pixels."""
-        return int(self.run.data.config.image_size)
+        return self.run.image_size
 
     @property
     def feature_dim(self) -> int:
@@ -103,7 +103,7 @@ def create_run_folder(out: Path | None, *, data: str) -> Path:
 
 def describe_environment(run: Run, *, device: torch.device, command: str) -> dict[str, Any]:
     """Return what ``environment.json`` holds: versions, device, seed, command, plugins."""
-    origins = [getattr(run, section).origin for section in KIND_OF_SECTION]
+    origins = {section: getattr(run, section).origin for section in KIND_OF_SECTION}
     return {
         "command": command,
         "seed": run.core.seed,
@@ -114,7 +114,11 @@ def describe_environment(run: Run, *, device: torch.device, command: str) -> dic
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {package: version(package) for package in PACKAGES},
-        "plugins": {one.distribution: one.version for one in origins},
+        "plugins": {one.distribution: one.version for one in origins.values()},
+        "components": {
+            section: {"name": one.name, "distribution": one.distribution, "version": one.version}
+            for section, one in origins.items()
+        },
     }
 
 
@@ -141,7 +145,8 @@ def load_run(folder: Path, registry: Registry) -> TrainedRun:
 
     Raises:
         RunFolderError: The folder is no finished run, or of another format.
-        ConfigError: A plugin that the run needs is not installed.
+        ConfigError: A plugin is not installed that the network is made with; one that only
+            training needed may be gone.
     """
     try:
         head = json.loads((folder / "model.json").read_text(encoding="utf-8"))
@@ -159,9 +164,11 @@ def load_run(folder: Path, registry: Registry) -> TrainedRun:
             f"{folder / 'model.json'} lacks {', '.join(missing)}. Expected the file as 'fdmo "
             f"train' wrote it. Train again."
         )
-    run = resolve_run(head["config"], registry)
+    run = resolve_run(head["config"], registry.with_runs(folder), is_trained=True)
     try:
         return _rebuild(folder, run, head, tensors)
+    except FdmoError:
+        raise
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         raise RunFolderError(

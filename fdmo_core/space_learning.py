@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from fdmo_core.classifier import LinearClassifier, linear_classifier
+from fdmo_core.component_errors import names_components
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.data import open_data
@@ -20,6 +21,7 @@ from fdmo_core.phase2 import extract_features
 from fdmo_core.recorder import Recorder
 
 
+@names_components
 def learn_space(
     run: Run,
     folder: Path,

@@ -97,7 +97,7 @@ def open_phase1(
     """
     owner, load = (folder, load_phase1) if lender is None else (lender, borrow_phase1)
     _require_phase1(folder, owner)
-    run = resolve_run(read_toml(folder / "config.toml"), registry)
+    run = read_trained_run(folder, registry)
     splits = open_data(run)
     compute = Compute(device, run.core.compute)
     model = build_network(
@@ -114,6 +114,12 @@ def open_phase1(
     phase1.dictionary.to(device)
     phase1.model.eval()
     return phase1
+
+
+def read_trained_run(folder: Path, registry: Registry) -> Run:
+    """Return the configuration of a run folder; what is gone of it raises when it is used."""
+    content = read_toml(folder / "config.toml")
+    return resolve_run(content, registry.with_runs(folder), is_trained=True)
 
 
 def _cross_fitted(phase1: TrainedPhase1, owner: Path, journal: Journal) -> TrainedPhase1:
@@ -229,7 +235,7 @@ def open_space(
     """
     if (folder / "space" / FACTS_FILE).is_file():
         space = FeatureSpace.load(folder / "space")
-        run = resolve_run(read_toml(folder / "config.toml"), registry)
+        run = read_trained_run(folder, registry)
         return run, without_test(space)
     phase1 = open_phase1(folder, registry, device, journal, lender=lender)
     validation = phase1.validation_features(journal)

@@ -134,7 +134,7 @@ def _torch_eager(run: Path, file: "OnnxClassifier", threads: int) -> Answer:
     from fdmo_export.contract import WHOLE_IMAGE
     from fdmo_export.graph import DeployedClassifier
 
-    trained = load_run(run, load_registry())
+    trained = load_run(run, load_registry(run))
     if json.loads(json.dumps(trained.run.as_dict())) != file.metadata["config"]:
         raise ConfigError(
             f"The file was not exported from {run}: their configurations differ. Expected the run "

@@ -104,7 +104,7 @@ def compare(
         require_optuna()
     make_workers = choose_workers(jobs or os.cpu_count() or 1, ray=ray)
     order = make_order(
-        load_registry(),
+        load_registry(*_earlier_runs(source, data, out)),
         source=source,
         data=data,
         config=config,
@@ -126,6 +126,16 @@ def compare(
     _report(order, failures, with_plots=not no_plot, as_json=as_json)
     if failures:
         raise typer.Exit(1)
+
+
+def _earlier_runs(source: str | None, data: str | None, out: Path | None) -> list[Path]:
+    """Return where there may be runs to start from or to go on with."""
+    from fdmo_core.component_origins import ENVIRONMENT_FILE
+
+    folders = [out or Path("runs", "compare", Path(source or data or "").stem)]
+    if source is not None and Path(source, ENVIRONMENT_FILE).is_file():
+        folders.append(Path(source))
+    return folders
 
 
 def _report(

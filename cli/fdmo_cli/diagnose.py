@@ -64,8 +64,8 @@ def diagnose(
 
     _check(target, config, plugin, data, set_, seed, out, phase1_from)
     started = time.perf_counter()
-    registry, chosen_device = load_registry(), choose_device(device)
     folder = target if target is not None and not target.is_file() else None
+    registry, chosen_device = load_registry(folder, phase1_from), choose_device(device)
     with ProgressBars(quiet=as_json) as bars, Journal(show=bars.show, say=bars.say) as journal:
         if folder is not None:
             run, space = open_space(folder, registry, chosen_device, journal, lender=phase1_from)

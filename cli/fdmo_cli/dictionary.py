@@ -47,7 +47,7 @@ def show(
     from fdmo_core.trained_phases import open_phase1
 
     _check(class_, all_, out, map_)
-    registry, chosen_device = load_registry(), choose_device(device)
+    registry, chosen_device = load_registry(run, phase1_from), choose_device(device)
     with ProgressBars(quiet=as_json) as bars, Journal(show=bars.show, say=bars.say) as journal:
         phase1 = open_phase1(run, registry, chosen_device, journal, lender=phase1_from)
         names = phase1.splits.class_names

@@ -30,6 +30,7 @@ def evaluate(
     from fdmo_cli.rendering import print_metrics
     from fdmo_cli.session import change_run, choose_device, load_registry
     from fdmo_cli.targets import open_onnx, open_run
+    from fdmo_core.component_errors import naming_components
     from fdmo_core.data import open_batches, open_data_for, require_split
     from fdmo_core.engine import evaluate as evaluate_splits
     from fdmo_core.evaluation import score_images
@@ -40,14 +41,18 @@ def evaluate(
     for name in names:
         require_split(name)
     require_data_settings(set_ or ())
-    registry = load_registry()
+    registry = load_registry(target)
     chosen_device = choose_device(device)
     is_file = target.is_file() or (target.suffix == ".onnx" and not target.is_dir())
     trained = open_onnx(target) if is_file else open_run(target, registry, chosen_device)
-    run = change_run(trained.config, registry, data=data, settings=set_)
+    run = change_run(trained.config, registry, data=data, settings=set_, is_trained=True)
     splits = open_data_for(run, feature_dim=trained.feature_dim, class_names=trained.class_names)
     batches = open_batches(splits, trained.image_size, run.core.loading)
-    with ProgressBars(quiet=as_json) as bars, Journal(show=bars.show, say=bars.say) as journal:
+    with (
+        naming_components(run),
+        ProgressBars(quiet=as_json) as bars,
+        Journal(show=bars.show, say=bars.say) as journal,
+    ):
         if splits.digest != trained.data_digest:
             journal.notice("This is not the data of the training run; the figures are of its own.")
         if is_file and device == "cuda":

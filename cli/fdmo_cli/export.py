@@ -108,10 +108,10 @@ def onnx(
         license=license_,
     )
     path = out or run / "export" / "model.onnx"
-    registry = load_registry()
+    registry = load_registry(run)
     trained = load_run(run, registry)
     make_room(path, overwrite=overwrite)
-    source = change_run(trained.run.as_dict(), registry, data=data, settings=set_)
+    source = change_run(trained.run.as_dict(), registry, data=data, settings=set_, is_trained=True)
     splits = open_data_for(source, feature_dim=trained.feature_dim, class_names=trained.class_names)
     report = export_run(trained, splits, path, options, overwrite=overwrite)
     if as_json:

@@ -56,8 +56,10 @@ def _export(run: Path, path: Path, *, data: str | None, settings: list[str] | No
     from fdmo_export.write import export_run
 
     require_data_settings(settings or ())
-    registry = load_registry()
+    registry = load_registry(run)
     trained = load_run(run, registry)
-    source = change_run(trained.run.as_dict(), registry, data=data, settings=settings)
+    source = change_run(
+        trained.run.as_dict(), registry, data=data, settings=settings, is_trained=True
+    )
     splits = open_data_for(source, feature_dim=trained.feature_dim, class_names=trained.class_names)
     export_run(trained, splits, path)

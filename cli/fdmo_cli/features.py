@@ -110,7 +110,9 @@ def _trained(
     from fdmo_core.run_folder import load_run
 
     require_data_settings(settings or ())
-    registry = load_registry()
+    registry = load_registry(folder)
     trained = load_run(folder, registry)
-    described = change_run(trained.run.as_dict(), registry, data=data, settings=settings)
+    described = change_run(
+        trained.run.as_dict(), registry, data=data, settings=settings, is_trained=True
+    )
     return described, network_source(trained.model)

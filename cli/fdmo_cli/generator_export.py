@@ -43,7 +43,7 @@ def write_generator(
     import_onnxruntime()  # before anything that takes long
     from fdmo_export.generator_part import export_generator
 
-    registry = load_registry()
+    registry = load_registry(run, lender)
     with ProgressBars(quiet=as_json) as bars, Journal(show=bars.show, say=bars.say) as journal:
         report = export_generator(
             run, registry, folder, journal=journal, lender=lender, overwrite=overwrite

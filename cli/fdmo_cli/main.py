@@ -24,6 +24,7 @@ from fdmo_cli import (
     verify,
 )
 from fdmo_cli.plugins.app import app as plugins_app
+from fdmo_cli.plugins.choice import choose_plugins, to_the_front
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,6 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train image classifiers on long-tailed data, and export them to ONNX.",
 )
+app.callback()(choose_plugins)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
@@ -52,7 +54,7 @@ app.add_typer(config.app, name="config", help="Show configurations and their JSO
 def main() -> None:
     """Run the command; an expected error becomes one message on stderr and exit code 1."""
     try:
-        app()
+        app(to_the_front(sys.argv[1:]))
     except Exception as error:
         from fdmo_core.errors import FdmoError
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Cells = Mapping[str, "Cell"]
 
+RUNS = Path("runs", "reproduce")  # folders of all experiments are in it, unless --out says so
+
 ExperimentArgument = Annotated[
     str, typer.Argument(help="table2, table3, table4, table5, figure2 or figure4.")
 ]
@@ -67,7 +69,7 @@ def reproduce(
     chosen = _find(experiment)
     if not no_plot:
         require_matplotlib()
-    registry = load_registry()
+    registry = load_registry(out or RUNS)
     changes = Changes(data, tuple(plugin or ()), tuple(set_ or ()))
     folder = out or default_folder(chosen, registry, changes)
     by_seed = {

@@ -15,14 +15,22 @@ if TYPE_CHECKING:
 DEVICES = ("auto", "cpu", "cuda")
 
 
-def load_registry() -> "Registry":
-    """Return the registry of all plugins; say which were left out, a line each on stderr."""
+def load_registry(*runs: Path | None) -> "Registry":
+    """Return the registry of all plugins; say which were left out, a line each on stderr.
+
+    Args:
+        runs: Folders of runs that are read or gone on with. Of a component of theirs that is gone
+            the registry knows what to install; one of another version is told on stderr as well.
+    """
     from fdmo_core.plugin_loading import load_plugins
     from fdmo_core.registry import Registry
 
     registry = Registry(load_plugins())
     for failure in registry.failures:
         typer.echo(f"Warning: {failure}", err=True)
+    registry = registry.with_runs(*(one for one in runs if one is not None))
+    for notice in registry.version_notices():
+        typer.echo(f"Notice: {notice}", err=True)
     return registry
 
 
@@ -51,8 +59,9 @@ def change_run(
     data: str | None = None,
     settings: Iterable[str] | None = None,
     seed: int | None = None,
+    is_trained: bool = False,
 ) -> "Run":
-    """Return the run that plain data and the command line describe."""
+    """Return the run that plain data and the command line describe; see :func:`resolve_run`."""
     from fdmo_cli.overrides import override
     from fdmo_core.config import resolve_run
 
@@ -64,7 +73,7 @@ def change_run(
         settings=settings or (),
         seed=seed,
     )
-    return resolve_run(changed, registry)
+    return resolve_run(changed, registry, is_trained=is_trained)
 
 
 def choose_device(name: str) -> "torch.device":

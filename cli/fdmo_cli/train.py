@@ -58,9 +58,8 @@ def train(
     from fdmo_core.run_folder import create_run_folder
     from fdmo_core.world import joined_world
 
-    run = read_run(
-        load_registry(), config=config, plugins=plugin, data=data, settings=set_, seed=seed
-    )
+    registry = load_registry(phase1_from)
+    run = read_run(registry, config=config, plugins=plugin, data=data, settings=set_, seed=seed)
     chosen_device = choose_device(device)
     with joined_world(chosen_device) as world:
         compute = Compute(chosen_device, run.core.compute, world)

@@ -58,7 +58,9 @@ def fine_tuning_runs(run: Run, registry: Registry) -> dict[str, Run]:
     content |= {"loss": {"name": "cross-entropy"}, "crossfit": crossfit}
     return {
         name: resolve_run(
-            {**content, "rebalancer": {**rebalancer, "artificial": name == OVERSAMPLING}}, registry
+            {**content, "rebalancer": {**rebalancer, "artificial": name == OVERSAMPLING}},
+            registry,
+            is_trained=True,  # of what comes before phase 2 nothing is needed
         )
         for name in (BALANCED, OVERSAMPLING)
     }

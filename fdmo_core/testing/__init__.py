@@ -1,7 +1,8 @@
 """What every component of a kind must do, as checks that plugin authors call in their own tests.
 
 A check is a function of a component class and an instance of its config class. It returns nothing,
-or raises an AssertionError that says what is wrong, what was expected and what to read::
+or raises an AssertionError that says what is wrong, what was expected and what to read, or
+:class:`NotApplicable`, which a test shows as skipped::
 
     @pytest.mark.parametrize("check", checks_for("loss"))
     def test_keeps_to_the_contract_of_a_loss(check: Check) -> None:
@@ -21,24 +22,50 @@ from fdmo_core.registry import Registry
 from fdmo_core.testing import (
     datasets,
     dictionaries,
+    dictionary_classes,
     extractors,
     generators,
     landmark_heads,
     losses,
     rebalancers,
 )
-from fdmo_core.testing.expectations import Check
+from fdmo_core.testing.batch_independence import check_each_sample_is_on_its_own
+from fdmo_core.testing.devices import check_does_the_same_on_cuda
+from fdmo_core.testing.expectations import Check, NotApplicable
+from fdmo_core.testing.export import (
+    check_ends_with_a_classifier_that_is_kept,
+    check_is_the_same_in_onnxruntime,
+)
+from fdmo_core.testing.importing import check_is_imported_without_side_effects
+from fdmo_core.testing.precision import check_stays_finite_in_bf16
+from fdmo_core.testing.state import check_comes_back_from_a_checkpoint
+from fdmo_core.testing.workers import check_is_read_by_a_spawned_worker
 
-__all__ = ["Case", "Check", "cases_for", "checks_for"]
+__all__ = ["Case", "Check", "NotApplicable", "cases_for", "checks_for"]
+
+_IN_THE_GRAPH: Sequence[Check] = (
+    check_each_sample_is_on_its_own,
+    check_is_the_same_in_onnxruntime,
+)
+_LEARNED_IN_PHASE_1: Sequence[Check] = (
+    *_IN_THE_GRAPH,
+    check_comes_back_from_a_checkpoint,
+    check_stays_finite_in_bf16,
+)
 
 _CHECKS: Mapping[str, Sequence[Check]] = {
-    "dataset": datasets.CHECKS,
-    "extractor": extractors.CHECKS,
-    "landmark-head": landmark_heads.CHECKS,
-    "dictionary": dictionaries.CHECKS,
-    "generator": generators.CHECKS,
-    "loss": losses.CHECKS,
-    "rebalancer": rebalancers.CHECKS,
+    "dataset": (*datasets.CHECKS, check_is_read_by_a_spawned_worker),
+    "extractor": (*extractors.CHECKS, *_LEARNED_IN_PHASE_1, check_does_the_same_on_cuda),
+    "landmark-head": (*landmark_heads.CHECKS, *_LEARNED_IN_PHASE_1, check_does_the_same_on_cuda),
+    "dictionary": (*dictionaries.CHECKS, *dictionary_classes.CHECKS, check_does_the_same_on_cuda),
+    "generator": (*generators.CHECKS, *_IN_THE_GRAPH, check_does_the_same_on_cuda),
+    "loss": (*losses.CHECKS, check_comes_back_from_a_checkpoint, check_does_the_same_on_cuda),
+    "rebalancer": (
+        *rebalancers.CHECKS,
+        check_each_sample_is_on_its_own,
+        check_ends_with_a_classifier_that_is_kept,
+        check_does_the_same_on_cuda,
+    ),
 }
 
 
@@ -81,7 +108,7 @@ def checks_for(kind: str) -> list[Check]:
             f"Unknown kind '{kind}'. Expected one of: {', '.join(_CHECKS)}. Use the kind that "
             f"'fdmo plugins' shows beside the component."
         )
-    return list(_CHECKS[kind])
+    return [*_CHECKS[kind], check_is_imported_without_side_effects]
 
 
 def cases_for(

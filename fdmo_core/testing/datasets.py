@@ -9,6 +9,7 @@ from fdmo_core.interfaces import Dataset
 from fdmo_core.samples import Sample, Split, Splits, Visibility
 from fdmo_core.testing.expectations import (
     Check,
+    NotApplicable,
     expect,
     expect_built,
     expect_no_global_randomness,
@@ -21,14 +22,14 @@ def check_is_built_from_its_config(component: type[Any], config: Any) -> None:
     """It is constructed from its config and the seed, and loads without global randomness."""
     expect_built(component, Dataset, config, seed=0)
     with expect_no_global_randomness("load() or reading a sample", read="Dataset.load"):
-        splits = _load(component, config)
+        splits = splits_of(component, config)
         for split in splits.named().values():
-            _looked_at(split)
+            looked_at(split)
 
 
 def check_has_named_classes(component: type[Any], config: Any) -> None:
     """It has two or more classes with distinct names, all of them in the training split."""
-    splits = _load(component, config)
+    splits = splits_of(component, config)
     names = splits.class_names
     expect(
         len(names) >= 2 and len(set(names)) == len(names) and all(names),
@@ -46,7 +47,7 @@ def check_has_named_classes(component: type[Any], config: Any) -> None:
 
 def check_labels_are_class_indices(component: type[Any], config: Any) -> None:
     """Labels are one int64 number a sample, below the number of classes, as the samples have."""
-    splits = _load(component, config)
+    splits = splits_of(component, config)
     for name, split in splits.named().items():
         labels = split.labels
         expect(
@@ -64,7 +65,7 @@ def check_labels_are_class_indices(component: type[Any], config: Any) -> None:
         )
         wrong = {
             index: sample.label
-            for index, sample in _looked_at(split).items()
+            for index, sample in looked_at(split).items()
             if sample.label != labels[index]
         }
         expect(
@@ -77,10 +78,12 @@ def check_labels_are_class_indices(component: type[Any], config: Any) -> None:
 
 def check_images_are_rgb(component: type[Any], config: Any) -> None:
     """Images are uint8 of height, width and three channels, and a box has an area."""
-    splits = _load(component, config)
-    for name, split in ({} if splits.feature_dim else splits.named()).items():
+    splits = splits_of(component, config)
+    if splits.feature_dim:
+        raise NotApplicable("Its samples are features, not images.")
+    for name, split in splits.named().items():
         for index, (image, box) in {
-            index: (sample.image, sample.box) for index, sample in _looked_at(split).items()
+            index: (sample.image, sample.box) for index, sample in looked_at(split).items()
         }.items():
             expect(
                 image.ndim == 3 and image.shape[2] == 3 and min(image.shape) > 0,
@@ -101,9 +104,9 @@ def check_images_are_rgb(component: type[Any], config: Any) -> None:
 
 def check_features_fit_the_streams(component: type[Any], config: Any) -> None:
     """Samples of a set of features have finite float32 as long as all streams, images none."""
-    splits = _load(component, config)
+    splits = splits_of(component, config)
     for name, split in splits.named().items():
-        for index, sample in _looked_at(split).items():
+        for index, sample in looked_at(split).items():
             features = sample.features
             expect(
                 (0 if features is None else len(features)) == splits.feature_dim,
@@ -126,10 +129,10 @@ def check_features_fit_the_streams(component: type[Any], config: Any) -> None:
 
 def check_landmarks_fit_their_names(component: type[Any], config: Any) -> None:
     """Every sample has x, y and visibility of each named landmark, or none has landmarks."""
-    splits = _load(component, config)
+    splits = splits_of(component, config)
     num_landmarks = len(splits.landmark_names)
     for name, split in splits.named().items():
-        for index, sample in _looked_at(split).items():
+        for index, sample in looked_at(split).items():
             found = None if sample.landmarks is None else sample.landmarks.shape
             expect(
                 found == ((num_landmarks, 3) if num_landmarks else None),
@@ -176,7 +179,7 @@ def _expect_landmarks_inside(sample: Sample, of_image: str) -> None:
 
 def check_splits_share_no_source(component: type[Any], config: Any) -> None:
     """No image is in two splits, by its source."""
-    splits = _load(component, config)
+    splits = splits_of(component, config)
     seen: dict[str, str] = {}
     for name, split in splits.named().items():
         own = {split.source(index) for index in range(len(split.labels))}
@@ -197,7 +200,7 @@ def check_splits_share_no_source(component: type[Any], config: Any) -> None:
 
 def check_loads_the_same_twice(component: type[Any], config: Any) -> None:
     """Two loads with one seed give the same splits, and say so by their digest."""
-    first, second = _load(component, config), _load(component, config)
+    first, second = splits_of(component, config), splits_of(component, config)
     expect(
         first.digest and first.digest == second.digest,
         f"Two loads have the digests '{first.digest}' and '{second.digest}'. Expected the same.",
@@ -207,8 +210,8 @@ def check_loads_the_same_twice(component: type[Any], config: Any) -> None:
     for name, split in first.named().items():
         other = second.named()[name]
         same = np.array_equal(split.labels, other.labels) and all(
-            split.source(index) == other.source(index) and _equal(sample, other[index])
-            for index, sample in _looked_at(split).items()
+            split.source(index) == other.source(index) and same_sample(sample, other[index])
+            for index, sample in looked_at(split).items()
         )
         expect(
             same,
@@ -220,12 +223,13 @@ def check_loads_the_same_twice(component: type[Any], config: Any) -> None:
 
 def check_reads_in_any_order(component: type[Any], config: Any) -> None:
     """A sample is the same whatever was read before, and in another process."""
-    for name, split in _load(component, config).named().items():
-        samples = _looked_at(split)
+    for name, split in splits_of(component, config).named().items():
+        samples = looked_at(split)
         elsewhere = _pickled(split, name)
         expect(
             all(
-                _equal(samples[index], split[index]) and _equal(samples[index], elsewhere[index])
+                same_sample(samples[index], split[index])
+                and same_sample(samples[index], elsewhere[index])
                 for index in reversed(samples)
             ),
             f"A sample of {name} is another one when it is read again, or from a pickled split. "
@@ -234,7 +238,8 @@ def check_reads_in_any_order(component: type[Any], config: Any) -> None:
         )
 
 
-def _load(component: type[Any], config: Any) -> Splits:
+def splits_of(component: type[Any], config: Any) -> Splits:
+    """Return the splits, loaded anew."""
     splits: Splits = component(config, seed=0).load()
     return splits
 
@@ -250,13 +255,14 @@ def _pickled(split: Split, name: str) -> Split:
     return copy
 
 
-def _looked_at(split: Split) -> dict[int, Sample]:
+def looked_at(split: Split) -> dict[int, Sample]:
     """Return samples spread over a split, by index; none of an empty one."""
     size = len(split.labels)
     return {index: split[index] for index in range(0, size, max(1, size // LOOKED_AT))}
 
 
-def _equal(one: Sample, other: Sample) -> bool:
+def same_sample(one: Sample, other: Sample) -> bool:
+    """Return whether two samples are equal, pixel by pixel."""
     pairs = [
         (one.image, other.image),
         (one.landmarks, other.landmarks),

@@ -40,7 +40,7 @@ def check_is_built_from_streams_and_classes(component: type[Any], config: Any) -
 
 def check_counts_what_it_holds(component: type[Any], config: Any) -> None:
     """Below the cap it holds every row once, with its source; a class may have none."""
-    dictionary, given = _dictionary(component, config), toy_features(SIZES)
+    dictionary, given = dictionary_of(component, config), toy_features(SIZES)
     expect_tensor(dictionary.class_sizes, (len(SIZES),), torch.int64, what="class_sizes", read=READ)
     expect(
         dictionary.class_sizes.tolist() == list(SIZES),
@@ -58,7 +58,7 @@ def check_counts_what_it_holds(component: type[Any], config: Any) -> None:
 
 def check_keeps_to_the_cap(component: type[Any], config: Any) -> None:
     """Of each class it holds at most max_per_class rows, and all where there are fewer."""
-    sizes = _dictionary(component, _capped(config)).class_sizes.tolist()
+    sizes = dictionary_of(component, capped(config)).class_sizes.tolist()
     expected = [min(size, CAP) for size in SIZES]
     expect(
         sizes == expected,
@@ -69,12 +69,12 @@ def check_keeps_to_the_cap(component: type[Any], config: Any) -> None:
 
 def check_does_not_depend_on_the_order(component: type[Any], config: Any) -> None:
     """In whatever order and parts the rows arrive, the same rows are kept, and another seed's."""
-    capped = _capped(config)
+    small = capped(config)
     held = (
-        _dictionary(component, capped),
-        _dictionary(component, capped, part=1),
-        _dictionary(component, capped, part=7, reverse=True),
-        _dictionary(component, capped, seed=1),
+        dictionary_of(component, small),
+        dictionary_of(component, small, part=1),
+        dictionary_of(component, small, part=7, reverse=True),
+        dictionary_of(component, small, seed=1),
     )
     kept = [one.sources.sort().values.tolist() for one in held]
     expect(
@@ -93,7 +93,7 @@ def check_does_not_depend_on_the_order(component: type[Any], config: Any) -> Non
 
 def check_draws_distinct_rows_of_the_right_class(component: type[Any], config: Any) -> None:
     """A draw gives each class its set of distinct rows, and says what is padding."""
-    drawn = _draw(_dictionary(component, config), samples_per_class=4)
+    drawn = draw_of(dictionary_of(component, config), samples_per_class=4)
     label_of = _labels_of(drawn.store)
     num_groups = len(set(LABELS))
     for name, dtype in (("rows", torch.int64), ("mask", torch.bool)):
@@ -124,8 +124,8 @@ def check_draws_distinct_rows_of_the_right_class(component: type[Any], config: A
 
 def check_gives_real_features(component: type[Any], config: Any) -> None:
     """Drawn and sampled features are those of the source that the dictionary names."""
-    dictionary, given = _dictionary(component, config), toy_features(SIZES)
-    drawn = _draw(dictionary, samples_per_class=4)
+    dictionary, given = dictionary_of(component, config), toy_features(SIZES)
+    drawn = draw_of(dictionary, samples_per_class=4)
     row_of = {source: row for row, source in enumerate(given.sources.tolist())}
     real = given.features[[row_of[source] for source in dictionary.sources.tolist()]]
     expect(
@@ -160,8 +160,8 @@ def check_gives_real_features(component: type[Any], config: Any) -> None:
 
 def check_every_row_can_be_drawn(component: type[Any], config: Any) -> None:
     """Over many draws, and over many samples, each row of a class comes up."""
-    dictionary = _dictionary(component, config)
-    drawn = [_draw(dictionary, samples_per_class=4, seed=seed) for seed in range(DRAWS)]
+    dictionary = dictionary_of(component, config)
+    drawn = [draw_of(dictionary, samples_per_class=4, seed=seed) for seed in range(DRAWS)]
     rows = {row for one in drawn for row in one.rows[one.mask].tolist()}
     wanted = {row for row, label in enumerate(_labels_of(drawn[0].store)) if label in LABELS}
     expect(
@@ -181,13 +181,13 @@ def check_every_row_can_be_drawn(component: type[Any], config: Any) -> None:
 
 def check_repeats_itself(component: type[Any], config: Any) -> None:
     """The generator that is passed in decides what is drawn, and nothing else."""
-    dictionary = _dictionary(component, config)
+    dictionary = dictionary_of(component, config)
     with expect_no_global_randomness("The dictionary", read=READ):
-        first = _draw(dictionary, samples_per_class=4)
+        first = draw_of(dictionary, samples_per_class=4)
         sampled = dictionary.sample(torch.tensor(LABELS), rng_for(0, "sample"))
     again = dictionary.sample(torch.tensor(LABELS), rng_for(0, "sample"))
     expect(
-        _equal(first, _draw(dictionary, samples_per_class=4)) and torch.equal(sampled, again),
+        _equal(first, draw_of(dictionary, samples_per_class=4)) and torch.equal(sampled, again),
         "Two draws with generators of one seed differ. Expected the same rows.",
         read=DRAW,
     )
@@ -195,16 +195,16 @@ def check_repeats_itself(component: type[Any], config: Any) -> None:
 
 def check_is_built_from_the_rows_of_others(component: type[Any], config: Any) -> None:
     """Two that saw a half each, merged by their rows, hold what one that saw all would hold."""
-    capped, given = _capped(config), toy_features(SIZES)
-    halves = [_empty(component, capped), _empty(component, capped)]
+    small, given = capped(config), toy_features(SIZES)
+    halves = [empty_dictionary(component, small), empty_dictionary(component, small)]
     for index, half in enumerate(halves):
         half.build([FeatureBatch(*(column[index::2] for column in given))])
-    merged = _empty(component, capped)
+    merged = empty_dictionary(component, small)
     merged.build(part for half in halves for part in half.rows())
     expect(
         _equal(
-            _draw(merged, samples_per_class=4),
-            _draw(_dictionary(component, capped), samples_per_class=4),
+            draw_of(merged, samples_per_class=4),
+            draw_of(dictionary_of(component, small), samples_per_class=4),
         ),
         "A dictionary that is built from the rows of two others, which saw one half of the data "
         "each, draws other rows than one that saw all. Expected the same: processes share the "
@@ -215,26 +215,26 @@ def check_is_built_from_the_rows_of_others(component: type[Any], config: Any) ->
 
 def check_saves_and_loads(component: type[Any], config: Any) -> None:
     """What was saved is loaded again, bit for bit; a damaged or another run's is refused."""
-    dictionary = _dictionary(component, config)
+    dictionary = dictionary_of(component, config)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         dictionary.save(folder)
-        loaded = _empty(component, config, seed=1)
+        loaded = empty_dictionary(component, config, seed=1)
         loaded.load(folder)
-        same = _equal(_draw(dictionary, samples_per_class=4), _draw(loaded, samples_per_class=4))
+        before, after = (draw_of(one, samples_per_class=4) for one in (dictionary, loaded))
         expect(
-            same and torch.equal(dictionary.sources, loaded.sources),
+            _equal(before, after) and torch.equal(dictionary.sources, loaded.sources),
             "A loaded dictionary draws other rows, or names other sources. Expected the same.",
             read="FeatureDictionary.load",
         )
         for facts in ({"num_classes": len(SIZES) + 1}, {"stream_dims": STREAM_DIMS[::-1]}):
-            _expect_refused(_empty(component, config, **facts), folder, str(facts))
+            _expect_refused(empty_dictionary(component, config, **facts), folder, str(facts))
         for path in [path for path in folder.rglob("*") if path.is_file()]:
             whole = path.read_bytes()
             path.write_bytes(whole[: len(whole) // 2])
-            _expect_refused(_empty(component, config), folder, f"{path.name} cut short")
+            _expect_refused(empty_dictionary(component, config), folder, f"{path.name} cut short")
             path.write_bytes(whole)
-        _expect_refused(_empty(component, config), folder / "nowhere", "a missing folder")
+        _expect_refused(empty_dictionary(component, config), folder / "nowhere", "a missing folder")
 
 
 def _expect_refused(dictionary: FeatureDictionary, folder: Path, why: str) -> None:
@@ -253,16 +253,18 @@ def _expect_refused(dictionary: FeatureDictionary, folder: Path, why: str) -> No
     )
 
 
-def _empty(component: type[Any], config: Any, **facts: Any) -> FeatureDictionary:
+def empty_dictionary(component: type[Any], config: Any, **facts: Any) -> FeatureDictionary:
+    """Return a dictionary before it is filled."""
     usual = {"num_classes": len(SIZES), "stream_dims": STREAM_DIMS, "seed": 0}
     dictionary: FeatureDictionary = component(config, **(usual | facts))
     return dictionary
 
 
-def _dictionary(
+def dictionary_of(
     component: type[Any], config: Any, *, part: int = 16, reverse: bool = False, seed: int = 0
 ) -> FeatureDictionary:
-    dictionary = _empty(component, config, seed=seed)
+    """Return a dictionary that was filled in parts."""
+    dictionary = empty_dictionary(component, config, seed=seed)
     given = toy_features(SIZES)
     if reverse:
         given = FeatureBatch(*(column.flip(0) for column in given))
@@ -275,11 +277,15 @@ def _parts(given: FeatureBatch, size: int) -> Iterator[FeatureBatch]:
         yield FeatureBatch(*columns)
 
 
-def _capped(config: Any) -> Any:
+def capped(config: Any) -> Any:
+    """Return the config with a cap below the largest class."""
     return config.model_copy(update={"max_per_class": CAP})
 
 
-def _draw(dictionary: FeatureDictionary, *, samples_per_class: int, seed: int = 0) -> DrawnFeatures:
+def draw_of(
+    dictionary: FeatureDictionary, *, samples_per_class: int, seed: int = 0
+) -> DrawnFeatures:
+    """Return what is drawn under a seed."""
     labels = torch.tensor(LABELS)
     return dictionary.draw(labels, samples_per_class=samples_per_class, rng=rng_for(seed, "draw"))
 

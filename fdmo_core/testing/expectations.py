@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
+from unittest import SkipTest
 
 import numpy as np
 import torch
@@ -20,6 +21,13 @@ class Check(Protocol):
     def __call__(self, component: type[Any], config: Any) -> None:
         """Raise an AssertionError if the component breaks the rule."""
         ...
+
+
+class NotApplicable(SkipTest):
+    """A check asks for something that this component, or this machine, does not have.
+
+    It carries the reason as a sentence; a test that raises it is shown as skipped.
+    """
 
 
 def expect(condition: object, wrong: str, *, read: str) -> None:

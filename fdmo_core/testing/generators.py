@@ -1,7 +1,6 @@
 """What every feature generator must do."""
 
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any
 
 import torch
@@ -18,8 +17,10 @@ from fdmo_core.interfaces import (
     LabelledFeatures,
 )
 from fdmo_core.randomness import rng_for, seeded
+from fdmo_core.testing.checkpoints import restore
 from fdmo_core.testing.expectations import (
     Check,
+    NotApplicable,
     built,
     differing,
     expect,
@@ -31,7 +32,7 @@ from fdmo_core.testing.expectations import (
     expect_terms,
     snapshot,
 )
-from fdmo_core.testing.toys import STREAM_DIMS, toy_dictionary
+from fdmo_core.testing.toys import CPU, STREAM_DIMS, toy_dictionary
 
 READ, UPDATE = "FeatureGenerator.forward", "FeatureGenerator.update"
 WEIGH = "FeatureGenerator.weigh"
@@ -39,6 +40,8 @@ SIZES = (20, 9, 3, 1)  # the last two have fewer than S, so there is padding
 SAMPLES = 5
 LABELS = (1, 2, 3, 2, 1, 1)
 STEPS = 6  # enough for a part that learns every fifth step only
+MIXES_NOTHING = "It gives no weights: its features are not mixed of real ones."
+WEIGHS_NOTHING = "It refuses weigh(): what it makes does not follow from noise and class alone."
 FACTS = {"num_classes": len(SIZES), "stream_dims": STREAM_DIMS, "samples_per_class": SAMPLES}
 
 
@@ -49,9 +52,9 @@ def check_is_built_from_streams_and_classes(component: type[Any], config: Any) -
 
 def check_makes_a_feature_of_each_label(component: type[Any], config: Any) -> None:
     """Each label gets a finite joined feature: in any batch, of one sample or one class too."""
-    generator = _generator(component, config)
+    generator = generator_of(component, config)
     for labels in (LABELS, (2,), (3, 3)):
-        made = _made(generator, labels)
+        made = made_for(generator, labels)
         features, weights = made.features, made.weights
         what = f"The result for labels {labels}"
         expect_tensor(
@@ -71,10 +74,10 @@ def check_makes_a_feature_of_each_label(component: type[Any], config: Any) -> No
 
 def check_weights_are_convex(component: type[Any], config: Any) -> None:
     """Its weights are non-negative, sum to 1 and are 0 on padding."""
-    made = _made(_generator(component, config))
+    made = made_for(generator_of(component, config))
     weights = made.weights
     if weights is None:
-        return
+        raise NotApplicable(MIXES_NOTHING)
     expect(
         (weights >= 0).all() and torch.allclose(weights.sum(2), torch.ones(()), atol=1e-5),
         f"The weights lie in [{weights.min():g}, {weights.max():g}] and sum to "
@@ -84,7 +87,7 @@ def check_weights_are_convex(component: type[Any], config: Any) -> None:
     )
     if made.rows is not None:
         return
-    padding = ~_drawn().mask[_drawn().groups].unsqueeze(1).expand_as(weights)
+    padding = ~drawn_for().mask[drawn_for().groups].unsqueeze(1).expand_as(weights)
     expect(
         not weights[padding].any(),
         f"The weights on padding reach {weights[padding].max():g}. Expected 0 where the mask "
@@ -95,10 +98,10 @@ def check_weights_are_convex(component: type[Any], config: Any) -> None:
 
 def check_features_are_what_the_weights_say(component: type[Any], config: Any) -> None:
     """Its features are its sources under its weights, so they lie in their bounding box."""
-    made = _made(_generator(component, config))
+    made = made_for(generator_of(component, config))
     if made.weights is None:
-        return
-    drawn, weights = _drawn(), made.weights
+        raise NotApplicable(MIXES_NOTHING)
+    drawn, weights = drawn_for(), made.weights
     rows = drawn.rows[drawn.groups] if made.rows is None else made.rows  # (B, S)
     if weights.shape[1] == len(STREAM_DIMS):
         weights = weights.repeat_interleave(torch.tensor(STREAM_DIMS), dim=1)  # (B, F, S)
@@ -123,13 +126,13 @@ def check_features_are_what_the_weights_say(component: type[Any], config: Any) -
 @torch.no_grad()
 def check_what_is_exported_is_what_it_makes(component: type[Any], config: Any) -> None:
     """Unless it refuses, its weights of the noise that it draws first mix the same features."""
-    generator, drawn, labels = _generator(component, config), _drawn(), torch.tensor(LABELS)
+    generator, drawn, labels = generator_of(component, config), drawn_for(), torch.tensor(LABELS)
     noise = torch.randn(len(LABELS), generator.noise_dim, generator=rng_for(0, "contract-noise"))
     sets, mask = drawn.features()[drawn.groups], drawn.mask[drawn.groups]
     try:
         weights = generator.weigh(noise, labels, sets, mask)
-    except ExportError:
-        return
+    except ExportError as error:
+        raise NotApplicable(WEIGHS_NOTHING) from error
     made = generator(labels, drawn, rng_for(0, "contract-noise")).features
     again = dense_combination(weights, sets, STREAM_DIMS)
     expect(
@@ -142,16 +145,16 @@ def check_what_is_exported_is_what_it_makes(component: type[Any], config: Any) -
 
 def check_the_given_generator_decides(component: type[Any], config: Any) -> None:
     """Generators of one seed make the same features, and nothing global is drawn from."""
-    generator = _generator(component, config)
+    generator = generator_of(component, config)
     with expect_no_global_randomness("In evaluation mode the generator", read=READ):
-        first = _made(generator).features
+        first = made_for(generator).features
     expect(
-        torch.equal(first, _made(generator).features),
+        torch.equal(first, made_for(generator).features),
         "Two calls with random generators of one seed make different features. Expected the same.",
         read=READ,
     )
     expect(
-        not differing(snapshot(generator), snapshot(_generator(component, config))),
+        not differing(snapshot(generator), snapshot(generator_of(component, config))),
         "Two generators built under one seed have different weights. Expected the same.",
         read="FeatureGenerator",
     )
@@ -159,7 +162,7 @@ def check_the_given_generator_decides(component: type[Any], config: Any) -> None
 
 def check_update_gives_finite_terms(component: type[Any], config: Any) -> None:
     """Each update returns finite floats by name and uses no global randomness."""
-    generator, classifier = _generator(component, config), _classifier()
+    generator, classifier = generator_of(component, config), _classifier()
     for step in range(STEPS):
         with expect_no_global_randomness("update()", read=UPDATE, module=generator):
             terms = generator.update(_game(generator, classifier, step))
@@ -168,7 +171,7 @@ def check_update_gives_finite_terms(component: type[Any], config: Any) -> None:
 
 def check_update_changes_only_itself(component: type[Any], config: Any) -> None:
     """An update leaves the classifier with its gradients, and all that it is shown, as they are."""
-    generator, classifier = _generator(component, config), _classifier()
+    generator, classifier = generator_of(component, config), _classifier()
     game = _game(generator, classifier, step=0)
     shown = [*game.real, *game.artificial, game.class_counts, game.draw()[1].store]
     before = snapshot(classifier), [one.clone() for one in shown]
@@ -193,7 +196,7 @@ def check_update_changes_only_itself(component: type[Any], config: Any) -> None:
 
 def check_everything_trainable_learns(component: type[Any], config: Any) -> None:
     """Its optimizers hold each trainable parameter, and six updates change each."""
-    generator = _generator(component, config)
+    generator = generator_of(component, config)
     expect_optimized(generator, generator.optimizers(), read="FeatureGenerator.optimizers")
     before = snapshot(generator)
     _updated(generator, range(STEPS))
@@ -202,13 +205,11 @@ def check_everything_trainable_learns(component: type[Any], config: Any) -> None
 
 def check_goes_on_where_it_was(component: type[Any], config: Any) -> None:
     """Restored weights and optimizers go on as the uninterrupted generator does, bit for bit."""
-    generator = _updated(_generator(component, config), range(STEPS))
-    restored = _generator(component, config, seed=1)
-    restored.load_state_dict(snapshot(generator))
-    for name, optimizer in restored.optimizers().items():
-        optimizer.load_state_dict(deepcopy(generator.optimizers()[name].state_dict()))
+    generator = _updated(generator_of(component, config), range(STEPS))
+    restored = generator_of(component, config, seed=1)
+    restore(generator, restored)
     expect(
-        torch.equal(_made(generator).features, _made(restored).features),
+        torch.equal(made_for(generator).features, made_for(restored).features),
         "A generator whose state_dict was restored makes other features. Expected the same.",
         read="FeatureGenerator",
     )
@@ -223,23 +224,30 @@ def check_goes_on_where_it_was(component: type[Any], config: Any) -> None:
     )
 
 
-def _generator(component: type[Any], config: Any, *, seed: int = 0) -> FeatureGenerator:
-    generator: FeatureGenerator = built(component, config, seed=seed, **FACTS)
+def generator_of(
+    component: type[Any], config: Any, *, seed: int = 0, device: torch.device = CPU
+) -> FeatureGenerator:
+    """Return a fitted generator in evaluation mode, built under a seed."""
+    generator: FeatureGenerator = built(component, config, seed=seed, **FACTS).to(device)
+    dictionary = toy_dictionary(SIZES)
+    dictionary.to(device)
     with seeded(seed, "contract-fit"):
-        generator.fit(toy_dictionary(SIZES).store, _classifier())
+        generator.fit(dictionary.store, _classifier().to(device))
     return generator.eval()
 
 
-def _drawn(labels: Sequence[int] = LABELS) -> DrawnFeatures:
+def drawn_for(labels: Sequence[int] = LABELS) -> DrawnFeatures:
+    """Return what is drawn for the labels."""
     return toy_dictionary(SIZES).draw(
         torch.tensor(labels), samples_per_class=SAMPLES, rng=rng_for(0, "contract-draw")
     )
 
 
 @torch.no_grad()
-def _made(generator: FeatureGenerator, labels: Sequence[int] = LABELS) -> ArtificialFeatures:
+def made_for(generator: FeatureGenerator, labels: Sequence[int] = LABELS) -> ArtificialFeatures:
+    """Return what a generator makes of the labels."""
     made: ArtificialFeatures = generator(
-        torch.tensor(labels), _drawn(labels), rng_for(0, "contract-make")
+        torch.tensor(labels), drawn_for(labels), rng_for(0, "contract-make")
     )
     return made
 

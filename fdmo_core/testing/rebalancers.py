@@ -1,6 +1,5 @@
 """What every rebalancer must do."""
 
-from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -10,8 +9,10 @@ from torch import Tensor, nn
 from fdmo_core.classifier import LinearClassifier
 from fdmo_core.interfaces import HeldOut, HeldOutSource, Loss, Phase2Parts, Rebalancer
 from fdmo_core.randomness import rng_for, seeded
+from fdmo_core.testing.checkpoints import restore
 from fdmo_core.testing.expectations import (
     Check,
+    NotApplicable,
     built,
     differing,
     expect,
@@ -24,6 +25,7 @@ from fdmo_core.testing.expectations import (
     snapshot,
 )
 from fdmo_core.testing.toys import (
+    CPU,
     STREAM_DIMS,
     ToyDictionary,
     ToyLoss,
@@ -40,9 +42,9 @@ STEPS = 4
 
 def check_is_built_from_its_parts(component: type[Any], config: Any) -> None:
     """It is constructed from its config and the parts, and says how many steps it takes."""
-    expect_built(component, Rebalancer, config, parts=_parts())
+    expect_built(component, Rebalancer, config, parts=parts_of_phase2())
     component.check_counts(config, torch.tensor(SIZES))
-    rebalancer = _rebalancer(component, config)
+    rebalancer = rebalancer_of(component, config)
     expect(
         isinstance(rebalancer.num_steps, int) and rebalancer.num_steps >= 0,
         f"num_steps is {rebalancer.num_steps!r}. Expected an integer from 0.",
@@ -63,9 +65,9 @@ def check_is_built_from_its_parts(component: type[Any], config: Any) -> None:
 
 def check_classifies_at_any_time(component: type[Any], config: Any) -> None:
     """Before and after its steps the classifier gives a finite score for each class."""
-    rebalancer = _rebalancer(component, config)
+    rebalancer = rebalancer_of(component, config)
     for num_steps in (0, STEPS):
-        _stepped(rebalancer, range(num_steps))
+        stepped(rebalancer, range(num_steps))
         for size in (1, 3):
             logits = rebalancer.classifier(torch.ones(size, sum(STREAM_DIMS)))
             expect_tensor(
@@ -79,7 +81,7 @@ def check_classifies_at_any_time(component: type[Any], config: Any) -> None:
 
 def check_steps_give_finite_terms(component: type[Any], config: Any) -> None:
     """Each step returns finite floats by name and uses no global randomness."""
-    rebalancer = _rebalancer(component, config)
+    rebalancer = rebalancer_of(component, config)
     for index in _first(rebalancer, STEPS):
         with expect_no_global_randomness("step()", read=STEP, module=rebalancer):
             terms = rebalancer.step(index, rng_for(0, "contract-step", index))
@@ -88,13 +90,13 @@ def check_steps_give_finite_terms(component: type[Any], config: Any) -> None:
 
 def check_leaves_what_it_is_given_alone(component: type[Any], config: Any) -> None:
     """The given classifier, the dictionary and the counts are the same after its steps."""
-    parts = _parts()
+    parts = parts_of_phase2()
     dictionary = parts.dictionary
     assert isinstance(dictionary, ToyDictionary)
     weights = snapshot(parts.classifier)
     given = [*dictionary.store, dictionary.sources, dictionary.class_sizes, parts.class_counts]
     before = [one.clone() for one in given]
-    _stepped(built(component, config, parts=parts), range(STEPS))
+    stepped(built(component, config, parts=parts), range(STEPS))
     expect(
         not differing(weights, snapshot(parts.classifier)),
         "Phase 2 changes the classifier that phase 1 trained, so that there is no 'before' to "
@@ -110,18 +112,18 @@ def check_leaves_what_it_is_given_alone(component: type[Any], config: Any) -> No
 
 def check_everything_trainable_learns(component: type[Any], config: Any) -> None:
     """Its optimizers hold each trainable parameter, and its steps change each."""
-    rebalancer = _rebalancer(component, config)
+    rebalancer = rebalancer_of(component, config)
     if rebalancer.num_steps == 0:
-        return
+        raise NotApplicable("It takes no step with this config.")
     expect_optimized(rebalancer, rebalancer.optimizers(), read="Rebalancer.optimizers")
     before = snapshot(rebalancer)
-    _stepped(rebalancer, range(STEPS))
+    stepped(rebalancer, range(STEPS))
     expect_all_changed(rebalancer, before, by=f"{STEPS} steps", read=STEP)
 
 
 def check_repeats_itself(component: type[Any], config: Any) -> None:
     """Two rebalancers built and stepped under one seed end with the same state."""
-    first, second = (_stepped(_rebalancer(component, config), range(STEPS)) for _ in range(2))
+    first, second = (stepped(rebalancer_of(component, config), range(STEPS)) for _ in range(2))
     lost = differing(snapshot(first), snapshot(second))
     expect(
         not lost,
@@ -133,13 +135,11 @@ def check_repeats_itself(component: type[Any], config: Any) -> None:
 
 def check_goes_on_where_it_was(component: type[Any], config: Any) -> None:
     """Restored weights and optimizers go on as the uninterrupted rebalancer does."""
-    rebalancer = _stepped(_rebalancer(component, config), range(STEPS))
-    restored = _rebalancer(component, config, seed=1)
-    restored.load_state_dict(snapshot(rebalancer))
-    for name, optimizer in restored.optimizers().items():
-        optimizer.load_state_dict(deepcopy(rebalancer.optimizers()[name].state_dict()))
+    rebalancer = stepped(rebalancer_of(component, config), range(STEPS))
+    restored = rebalancer_of(component, config, seed=1)
+    restore(rebalancer, restored)
     for one in (rebalancer, restored):
-        _stepped(one, range(STEPS, STEPS + 2))
+        stepped(one, range(STEPS, STEPS + 2))
     features = torch.ones(3, sum(STREAM_DIMS))
     lost = differing(snapshot(rebalancer), snapshot(restored))
     expect(
@@ -154,7 +154,7 @@ def check_goes_on_where_it_was(component: type[Any], config: Any) -> None:
 def check_tells_the_loss_how_far_it_is(component: type[Any], config: Any) -> None:
     """A loss that it learns by is told the share of the training that is done, before each step."""
     loss = _WatchedLoss(ToyLossConfig(), class_counts=torch.tensor(SIZES))
-    rebalancer = built(component, config, parts=_parts(loss=loss))
+    rebalancer = built(component, config, parts=parts_of_phase2(loss=loss))
     for index in _first(rebalancer, STEPS):
         loss.shares, loss.was_asked = [], False
         rebalancer.step(index, rng_for(0, "contract-step", index))
@@ -171,7 +171,7 @@ def check_tells_the_loss_how_far_it_is(component: type[Any], config: Any) -> Non
 def check_asks_for_the_scores_that_it_announced(component: type[Any], config: Any) -> None:
     """It asks for out-of-fold scores exactly if needs_out_of_fold says so."""
     asked: list[HeldOutSource] = []
-    _stepped(built(component, config, parts=_parts(asked=asked)), range(STEPS))
+    stepped(built(component, config, parts=parts_of_phase2(asked=asked)), range(STEPS))
     announced = component.needs_out_of_fold(config)
     expect(
         announced is ("out-of-fold" in asked),
@@ -184,14 +184,14 @@ def check_asks_for_the_scores_that_it_announced(component: type[Any], config: An
 
 def check_knows_what_its_artificial_features_are_made_of(component: type[Any], config: Any) -> None:
     """It makes features of the wanted classes, from rows that the dictionary has, or none."""
-    parts = _parts()
+    parts = parts_of_phase2()
     rebalancer = built(component, config, parts=parts)
-    _stepped(rebalancer, range(STEPS))
+    stepped(rebalancer, range(STEPS))
     labels = torch.tensor([2, 0, 0, 1, 2])
     with expect_no_global_randomness("make_artificial()", read=MAKE, module=rebalancer):
         made = rebalancer.make_artificial(labels, rng_for(0, "contract-make"))
     if made is None:
-        return
+        raise NotApplicable("It trains on no artificial features.")
     size = len(labels)
     what = "make_artificial()'s features"
     expect_tensor(made.features, (size, sum(STREAM_DIMS)), torch.float32, what=what, read=MAKE)
@@ -231,10 +231,24 @@ class _WatchedLoss(ToyLoss):
         return super().forward(logits, labels)
 
 
-def _parts(*, loss: Loss | None = None, asked: list[HeldOutSource] | None = None) -> Phase2Parts:
+def parts_of_phase2(
+    *,
+    loss: Loss | None = None,
+    asked: list[HeldOutSource] | None = None,
+    device: torch.device = CPU,
+) -> Phase2Parts:
+    """Return what a rebalancer is handed.
+
+    Args:
+        loss: Instead of cross-entropy.
+        asked: Gets the sources that the rebalancer asks scores of.
+        device: Of features, classifier and loss; class counts stay on the CPU.
+    """
     class_counts = torch.tensor(SIZES)
+    dictionary = toy_dictionary(SIZES)
+    dictionary.to(device)
     with seeded(0, "contract-classifier"):
-        classifier: nn.Module = LinearClassifier(sum(STREAM_DIMS), len(SIZES))
+        classifier: nn.Module = LinearClassifier(sum(STREAM_DIMS), len(SIZES)).to(device)
 
     def held_out(source: HeldOutSource) -> HeldOut:
         if asked is not None:
@@ -243,17 +257,21 @@ def _parts(*, loss: Loss | None = None, asked: list[HeldOutSource] | None = None
 
     return Phase2Parts(
         classifier=classifier,
-        dictionary=toy_dictionary(SIZES),
+        dictionary=dictionary,
         class_counts=class_counts,
         make_generator=partial(toy_generator, num_classes=len(SIZES)),
-        loss=loss or ToyLoss(ToyLossConfig(), class_counts=class_counts),
+        loss=(loss or ToyLoss(ToyLossConfig(), class_counts=class_counts)).to(device),
         held_out=held_out,
         rng=rng_for(0, "contract-start"),
     )
 
 
-def _rebalancer(component: type[Any], config: Any, *, seed: int = 0) -> Rebalancer:
-    rebalancer: Rebalancer = built(component, config, seed=seed, parts=_parts())
+def rebalancer_of(
+    component: type[Any], config: Any, *, seed: int = 0, device: torch.device = CPU
+) -> Rebalancer:
+    """Return a rebalancer before its first step, built under a seed."""
+    parts = parts_of_phase2(device=device)
+    rebalancer: Rebalancer = built(component, config, seed=seed, parts=parts)
     return rebalancer
 
 
@@ -261,7 +279,8 @@ def _first(rebalancer: Rebalancer, num_steps: int) -> range:
     return range(min(rebalancer.num_steps, num_steps))
 
 
-def _stepped(rebalancer: Rebalancer, steps: range) -> Rebalancer:
+def stepped(rebalancer: Rebalancer, steps: range) -> Rebalancer:
+    """Return the rebalancer after steps, as far as it takes them."""
     for index in steps:
         if index < rebalancer.num_steps:
             with seeded(0, "contract-step", index):

@@ -25,6 +25,7 @@ from fdmo_core.interfaces import (
 )
 from fdmo_core.randomness import rng_for
 
+CPU = torch.device("cpu")
 STREAM_DIMS = (3, 4)  # unequal, so that nobody takes one for the other
 
 
@@ -68,12 +69,13 @@ class ToyDictionary(FeatureDictionary):
         self, labels: Tensor, *, samples_per_class: int, rng: torch.Generator
     ) -> DrawnFeatures:
         """Return one set of rows a class; see :meth:`FeatureDictionary.draw`."""
-        classes, groups = labels.unique(return_inverse=True)
+        classes, groups = labels.cpu().unique(return_inverse=True)
         drawn = [self._drawn(label, rng)[:samples_per_class] for label in classes.tolist()]
         rows = torch.stack([F.pad(one, (0, samples_per_class - len(one))) for one in drawn])
         sizes = torch.tensor([len(one) for one in drawn])
         mask = torch.arange(samples_per_class) < sizes.unsqueeze(1)
-        return DrawnFeatures(self._features, rows, mask, groups)
+        lines = (one.to(self._features.device) for one in (rows, mask, groups))
+        return DrawnFeatures(self._features, *lines)
 
     def _drawn(self, label: int, rng: torch.Generator) -> Tensor:
         own = torch.nonzero(self._labels == label).flatten()
@@ -125,7 +127,8 @@ def toy_held_out(sizes: Sequence[int], classifier: nn.Module, source: HeldOutSou
     """Return features like :func:`toy_features`, somewhat moved, with a classifier's scores."""
     features, labels, _ = toy_features(sizes)
     moved = features + torch.randn(features.shape, generator=rng_for(0, "toy-held-out", source))
-    return HeldOut(moved, classifier(moved), labels)
+    device = next(classifier.parameters()).device
+    return HeldOut(moved.to(device), classifier(moved.to(device)), labels.to(device))
 
 
 class ToyGeneratorConfig(ComponentConfig):

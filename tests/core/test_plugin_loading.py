@@ -68,7 +68,7 @@ BROKEN = {
     "registers_nothing": (
         swapped("@hookimpl\n", ""),
         f"It registers no component. Expected at least one function marked with hookimpl in the "
-        f"module of the entry point, named as one of: {HOOKS}. Add it, or correct the entry point.",
+        f"module of the plugin, named as one of: {HOOKS}. Add it, or correct the entry point.",
     ),
     "repeats": (
         LOSS.format(name="focal"),
@@ -153,18 +153,20 @@ def loaded(site: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("module", list(BROKEN))
 def test_a_broken_plugin_is_left_out_with_distribution_and_reason_in_one_line(
-    loaded: dict[str, Any], module: str
+    loaded: dict[str, Any], site: Path, module: str
 ) -> None:
-    start = f"Plugin 'entry' of fdmo-{module.replace('_', '-')} is left out: "
+    start = f"Plugin 'entry' of fdmo-{module.replace('_', '-')} 1.2 is left out ("
     parts = map(re.escape, BROKEN[module][1].split(" ... "))  # pluggy words the gaps
 
     (line,) = (line for line in loaded["failures"] if line.startswith(start))
-    assert re.fullmatch(re.escape(start) + ".*".join(parts), line)
+    place, _, reason = line.removeprefix(start).partition("): ")
+    assert place.startswith(str(site / f"{module}.py"))
+    assert re.fullmatch(".*".join(parts), reason)
 
 
 def test_a_plugin_whose_module_is_gone_is_left_out(loaded: dict[str, Any]) -> None:
     assert (
-        "Plugin 'entry' of fdmo-vanished is left out: ModuleNotFoundError: No module named "
+        "Plugin 'entry' of fdmo-vanished 1.2 is left out: ModuleNotFoundError: No module named "
         "'vanished'" in loaded["failures"]
     )
 
@@ -196,7 +198,8 @@ def test_a_run_that_needs_a_missing_component_says_what_failed(site: Path) -> No
     last = result.stderr.splitlines()[-1]
     assert result.returncode == 1
     assert last.startswith("Error: Unknown component 'half'.")
-    assert "Plugin 'entry' of fdmo-half-good is left out: register_losses got None." in last
+    assert "Plugin 'entry' of fdmo-half-good 1.2 is left out (" in last
+    assert "half_good.py, line 17): register_losses got None." in last
     assert "Traceback" not in result.stderr
 
 
@@ -207,7 +210,8 @@ def test_strict_plugins_make_any_failure_fatal(tmp_path: Path) -> None:
 
     assert result.returncode == 1
     assert result.stderr.endswith(
-        "PluginError: Plugin 'entry' of fdmo-raises is left out: RuntimeError: no licence\n"
+        f"PluginError: Plugin 'entry' of fdmo-raises 1.2 is left out ({tmp_path / 'raises.py'}, "
+        "line 1): RuntimeError: no licence\n"
         "FDMO_STRICT_PLUGINS=1 makes this fatal. Repair or uninstall the distribution, or unset "
         "the variable.\n"
     )

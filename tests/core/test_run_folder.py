@@ -209,11 +209,37 @@ def test_weights_of_another_model_are_refused(
     )
 
 
-def test_a_plugin_that_is_gone_is_named(tiny_run: MakeRun, saved: Path, registry: Registry) -> None:
-    change_head(saved, config=tiny_run().as_dict() | {"loss": {"name": "vanished"}})
+def test_what_only_training_needed_may_be_gone(
+    tiny_run: MakeRun, saved: Path, registry: Registry
+) -> None:
+    gone = {"name": "vanished", "image_size": 24, "depth": 3}
+    sections = ("data", "dictionary", "rebalancer", "generator", "loss")
+    config = tiny_run().as_dict() | dict.fromkeys(sections, gone)
+    change_head(saved, config=config)
 
+    trained = load_run(saved, registry)
+
+    assert trained.image_size == 24
+    assert trained.run.as_dict() == config
     with pytest.raises(ConfigError, match=r"loss\.name: Unknown loss 'vanished'\. Registered: "):
+        _ = trained.run.loss.component
+
+
+def test_a_plugin_that_made_the_network_is_named_with_the_version_that_the_run_had(
+    tiny_run: MakeRun, saved: Path, registry: Registry
+) -> None:
+    change_head(saved, config=tiny_run().as_dict() | {"shape_stream": {"name": "vanished"}})
+    one = {"name": "vanished", "distribution": "fdmo-vanished", "version": "1.2"}
+    (saved / "environment.json").write_text(json.dumps({"components": {"shape_stream": one}}))
+
+    with pytest.raises(ConfigError) as caught:
         load_run(saved, registry)
+
+    assert str(caught.value) == (
+        f"The configuration is invalid:\n  shape_stream.name: Extractor 'vanished' is not here: "
+        f"{saved} had it from fdmo-vanished 1.2. Expected that plugin, loaded. "
+        f"Install it: pip install fdmo-vanished==1.2"
+    )
 
 
 def test_a_head_that_is_no_table_is_refused(saved: Path, registry: Registry) -> None:

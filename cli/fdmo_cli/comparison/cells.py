@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fdmo_core.comparison.calibration import expected_calibration_error
+from fdmo_core.component_origins import ENVIRONMENT_FILE
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run, resolve_run
 from fdmo_core.data import open_data
@@ -27,6 +28,7 @@ from fdmo_core.journal import Journal
 from fdmo_core.phase2 import rebalance
 from fdmo_core.plugin_loading import load_plugins
 from fdmo_core.registry import Registry
+from fdmo_core.run_folder import describe_environment
 from fdmo_core.samples import Splits
 from fdmo_core.space_learning import learn_space
 from fdmo_core.world import World
@@ -126,6 +128,8 @@ def run_cell(job: CellJob) -> None:
     space = FeatureSpace.load(job.space / "space")
     make_folder(job.folder)
     write_text(job.folder / "config.toml", run.as_toml())
+    environment = describe_environment(run, device=torch.device(job.device), command="fdmo compare")
+    write_json(job.folder / ENVIRONMENT_FILE, environment)
     started = time.perf_counter()
     rebalancer = rebalance(run, space, device=torch.device(job.device), journal=Journal())
     seconds = time.perf_counter() - started

@@ -136,9 +136,11 @@ def choose_methods(names: str | None, registry: Registry) -> list[Method]:
     wanted = list(dict.fromkeys(one.strip() for one in names.split(",") if one.strip()))
     unknown = [one for one in wanted if one not in known]
     if unknown:
+        gone = registry.gone().items()
+        hints = [hint for name, hint in gone if any(name in one for one in unknown)]
         raise ConfigError(
             f"Unknown methods: {', '.join(unknown)}. Expected some of: {', '.join(known)}. "
-            f"Correct --methods."
+            f"{' '.join(hints) or 'Correct --methods.'}"
         )
     return [known[one] for one in wanted]
 

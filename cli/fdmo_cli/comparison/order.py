@@ -161,7 +161,9 @@ def _methods(
             if one.family in LENDERS
         }
         kept = [one for one in kept if one.family not in LENDERS]
-    if names is not None and left_out:
+    if names is None:
+        left_out |= start.registry.gone()
+    elif left_out:
         name, reason = next(iter(left_out.items()))
         raise ConfigError(f"Method '{name}' cannot be run. {reason}")
     if len(kept) < 2:

@@ -3,10 +3,16 @@
 import typer
 
 from fdmo_cli.options import JsonOption
+from fdmo_cli.plugins.doctor import doctor
 from fdmo_cli.plugins.listing import list_components
+from fdmo_cli.plugins.new import new
+from fdmo_cli.plugins.show import show
 
 app = typer.Typer(no_args_is_help=False)
 app.command("list")(list_components)
+app.command("show")(show)
+app.command("doctor")(doctor)
+app.command("new")(new)
 
 
 @app.callback(invoke_without_command=True)

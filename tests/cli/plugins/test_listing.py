@@ -76,5 +76,6 @@ def test_a_stranger_s_plugin_is_listed_as_it_words_itself_beside_one_that_fails(
     assert "Half of the [red]logits[/green], shape [B, C]." in line
     assert result.returncode == 0
     assert result.stderr == (
-        "Warning: Plugin 'broken' of fdmo-broken is left out: RuntimeError: no licence\n"
+        f"Warning: Plugin 'broken' of fdmo-broken 2.5 is left out ({tmp_path / 'fdmo_broken.py'}, "
+        "line 1): RuntimeError: no licence\n"
     )
