@@ -64,8 +64,8 @@ same to worker processes.
 |---|---|---|
 | `--no-plugin DIST` | `FDMO_NO_PLUGIN=a,b` | leaves a plugin out, by its distribution or name; \
 repeatable |
-| `--plugins-dir DIR` | `FDMO_PLUGINS_DIR=DIR`, several as in `PATH` | takes each Python file there \
-as a plugin, except `_*.py`; repeatable |
+| `--plugins-dir DIR` | `FDMO_PLUGINS_DIR=DIR`, several as in `PATH` | takes each Python file \
+there as a plugin, except `_*.py`; repeatable |
 | | `FDMO_PLUGINS=a,b` | loads only these besides fdmo's own |
 | | `FDMO_STRICT_PLUGINS=1` | makes any plugin that cannot be loaded fatal |
 """

@@ -63,7 +63,7 @@ BROKEN = {
     ),
     "other_argument": (
         swapped("(register)", "(registrar)"),
-        f"Plugin 'entry' for hook 'register_losses' ... registrar ... among: {HOOKS}.",
+        f"Plugin 'other_argument' for hook 'register_losses' ... registrar ... among: {HOOKS}.",
     ),
     "registers_nothing": (
         swapped("@hookimpl\n", ""),
@@ -109,7 +109,8 @@ BROKEN = {
     "too_new": (
         "FDMO_API = 2\nraise RuntimeError('runs')",
         "fdmo-too-new 1.2 is built for version 2 of fdmo's plugin interface, and the installed "
-        "fdmo has version 1. Expected FDMO_API = 1 ... Install a fdmo with version 2 ... --no-plugin.",
+        "fdmo has version 1. Expected FDMO_API = 1 ... "
+        "Install a fdmo with version 2 ... --no-plugin.",
     ),
     "half_good": (
         LOSS.format(name="half") + "    register(None)\n",
