@@ -54,8 +54,20 @@ CLI_HEAD = f"""{MARK}
 
 Every command takes `--help`, or `-h`. Results go to stdout, progress bars, notices and errors to
 stderr. The exit code is 0 for success, 1 for an error that a person can act on (one message, no
-traceback) and 2 for arguments that do not parse. `FDMO_STRICT_PLUGINS=1` in the environment makes
-any plugin that cannot be loaded fatal.
+traceback) and 2 for arguments that do not parse.
+
+Which plugins are loaded is the same question for every command, so these options stand before or
+after any command's name; a command that loads none has no use for them. The environment says the
+same to worker processes.
+
+| option | in the environment | what it does |
+|---|---|---|
+| `--no-plugin DIST` | `FDMO_NO_PLUGIN=a,b` | leaves a plugin out, by its distribution or name; \
+repeatable |
+| `--plugins-dir DIR` | `FDMO_PLUGINS_DIR=DIR`, several as in `PATH` | takes each Python file \
+there as a plugin, except `_*.py`; repeatable |
+| | `FDMO_PLUGINS=a,b` | loads only these besides fdmo's own |
+| | `FDMO_STRICT_PLUGINS=1` | makes any plugin that cannot be loaded fatal |
 """
 
 Schema = dict[str, Any]
