@@ -29,8 +29,8 @@ def restore(saved: nn.Module, other: nn.Module) -> None:
             reason = " ".join(str(error).split())
             raise AssertionError(
                 f"Its state cannot be saved and restored: {type(error).__name__}: {reason} "
-                f"Expected a state_dict of tensors that share no memory, with the same names in each "
-                f"instance. See fdmo_core.{READ}."
+                f"Expected a state_dict of tensors that share no memory, with the same names in "
+                f"each instance. See fdmo_core.{READ}."
             ) from error
 
 

@@ -1,6 +1,7 @@
 """Run checks one by one and report what came of each, whatever a component raises."""
 
 import inspect
+import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -86,7 +87,7 @@ def _outcome(check: Check, status: Status, reason: str, started: float) -> Outco
 
 def _unexpected(error: BaseException, component: type[Any]) -> str:
     """Return the error with the place where it left the component's own file, or its last place."""
-    own = inspect.getsourcefile(component) or ""
+    own = getattr(sys.modules.get(component.__module__), "__file__", None)
     frames = traceback.extract_tb(error.__traceback__)
     place = next((one for one in reversed(frames) if one.filename == own), frames[-1])
     return (
