@@ -116,6 +116,8 @@ def test_the_wheel_holds_every_source_file_and_all_type_markers(wheel_names: lis
     expected |= {f"{package}/py.typed" for package in PACKAGES}
     presets = ("deepfashion", "deepfashion2", "features", "zhang")
     expected |= {f"fdmo_cli/presets/{name}.toml" for name in presets}
+    templates = (ROOT / "cli" / "fdmo_cli" / "plugins" / "templates").rglob("*.txt")
+    expected |= {label(path).removeprefix("cli/") for path in templates}
 
     assert {name for name in wheel_names if ".dist-info/" not in name} == expected
 

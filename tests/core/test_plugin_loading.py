@@ -106,6 +106,11 @@ BROKEN = {
         "is_not_frozen.Config is not frozen or allows unknown keys. Expected the model_config of "
         "fdmo_core.ComponentConfig. Do not override frozen and extra.",
     ),
+    "too_new": (
+        "FDMO_API = 2\nraise RuntimeError('runs')",
+        "fdmo-too-new 1.2 is built for version 2 of fdmo's plugin interface, and the installed "
+        "fdmo has version 1. ... Install a fdmo with version 2 ...",
+    ),
     "half_good": (
         LOSS.format(name="half") + "    register(None)\n",
         "register_losses got None. Expected a final subclass of fdmo_core.Loss. Register the "
@@ -126,7 +131,8 @@ def install(site: Path, module: str, source: str) -> None:
 
 
 def run(site: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(site), **variables}
+    paths = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, **variables, "PYTHONPATH": paths}
     return subprocess.run(
         [sys.executable, *command], env=environment, capture_output=True, text=True, check=False
     )
@@ -201,6 +207,45 @@ def test_a_run_that_needs_a_missing_component_says_what_failed(site: Path) -> No
     assert "Plugin 'entry' of fdmo-half-good 1.2 is left out (" in last
     assert "half_good.py, line 17): register_losses got None." in last
     assert "Traceback" not in result.stderr
+
+
+def test_what_a_plugin_writes_at_import_stays_off_stdout(tmp_path: Path) -> None:
+    install(tmp_path, "prints", "print('hello')\n" + LOSS.format(name="prints"))
+
+    result = run(tmp_path, "-c", LIST_PLUGINS)
+
+    assert "prints" in json.loads(result.stdout)["components"]
+    assert result.stderr == "hello\n"
+
+
+def test_the_environment_narrows_what_is_loaded_and_adds_folders(tmp_path: Path) -> None:
+    for name in ("auk", "ibis"):
+        install(tmp_path / "site", name, LOSS.format(name=name))
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "tern.py").write_text(LOSS.format(name="tern"))
+    variables = {"FDMO_NO_PLUGIN": "fdmo-ibis", "FDMO_PLUGINS_DIR": str(folder)}
+
+    found = json.loads(run(tmp_path / "site", "-c", LIST_PLUGINS, **variables).stdout)
+
+    assert found["failures"] == []
+    assert {name: found["components"].get(name) for name in ("auk", "ibis", "tern")} == {
+        "auk": ["fdmo-auk", "1.2"],
+        "ibis": None,
+        "tern": ["tern.py", ""],
+    }
+
+
+def test_a_run_that_needs_a_plugin_that_was_left_out_says_so(tmp_path: Path) -> None:
+    install(tmp_path, "auk", LOSS.format(name="auk"))
+    command = "from fdmo_cli.main import main; main()"
+
+    result = run(
+        tmp_path, "-c", command, "config", "show", "--no-plugin", "fdmo-auk", "--plugin", "auk"
+    )
+
+    assert result.returncode == 1
+    assert result.stderr.endswith(" Plugin 'auk' of fdmo-auk 1.2 is left out as asked.\n")
 
 
 def test_strict_plugins_make_any_failure_fatal(tmp_path: Path) -> None:

@@ -27,26 +27,30 @@ def new(
     from fdmo_cli.plugins.skeleton import Names, plugin_files, write_plugin
     from fdmo_cli.session import load_registry
 
-    names = Names.of(name, kind, load_registry())
+    names = Names.of(name, kind, load_registry(), one_file=one_file)
     written = write_plugin(out, plugin_files(names, one_file=one_file))
     for path in written:
         typer.echo(f"Wrote {path}")
-    folder = shlex.quote(str(out if one_file else out / names.distribution))
     typer.echo("Next:")
-    for command in _one_file_commands(name, folder) if one_file else _commands(name, folder):
+    for command in _use_file(name, out) if one_file else _use_package(name, out):
         typer.echo(f"  {command}")
 
 
-def _commands(name: str, folder: str) -> tuple[str, ...]:
+def _use_package(name: str, out: Path) -> tuple[str, ...]:
     """Return what to run after a package was written."""
-    return (f"pip install -e {folder}", f"pytest {folder}", f"fdmo train --plugin {name}")
-
-
-def _one_file_commands(name: str, folder: str) -> tuple[str, ...]:
-    """Return what to run after a module was written."""
-    option = f"--plugins-dir {folder}"
+    folder = out / f"fdmo-{name}"
     return (
-        f"fdmo plugins list {option}",
-        f"fdmo plugins check {name} {option}",
-        f"fdmo train --plugin {name} {option}",
+        f"pip install -e {shlex.quote(f'{folder}[test]')}",
+        f"pytest {shlex.quote(str(folder))}",
+        f"fdmo train --plugin {name}",
+    )
+
+
+def _use_file(name: str, out: Path) -> tuple[str, ...]:
+    """Return what to run after a plugin of one file was written."""
+    folder = f"--plugins-dir {shlex.quote(str(out))}"
+    return (
+        f"fdmo plugins {folder}",
+        f"fdmo plugins check {name} {folder}",
+        f"fdmo train --plugin {name} {folder}",
     )

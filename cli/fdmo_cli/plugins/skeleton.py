@@ -52,44 +52,51 @@ class Names:
     selection: str
 
     @classmethod
-    def of(cls, name: str, kind: str, registry: "Registry") -> "Names":
+    def of(cls, name: str, kind: str, registry: "Registry", *, one_file: bool = False) -> "Names":
         """Return the names of a new component.
 
         Args:
             name: Of the component.
             kind: Of the component.
             registry: Whose names are taken.
+            one_file: Whether the module stands alone, named by the component without 'fdmo'.
 
         Raises:
             ConfigError: The kind is unknown, or the name is none or taken.
         """
-        from fdmo_core.kinds import KINDS
-
-        sections = {one.name: one.sections for one in KINDS}
-        if kind not in sections:
-            close = get_close_matches(kind, sections, n=1)
-            hint = f"Did you mean '{close[0]}'?" if close else "Use one of them."
-            raise ConfigError(
-                f"Unknown kind '{kind}'. Expected one of: {', '.join(sections)}. {hint}"
-            )
+        sections = _sections_of(kind)
         _require_well_formed(name)
+        words = name.split("-")
         names = cls(
             name=name,
             kind=kind,
             distribution=f"fdmo-{name}",
-            module=f"fdmo_{name.replace('-', '_')}",
-            class_name="".join(part.capitalize() for part in name.split("-")),
-            selection="\n\n".join(f'[{one}]\nname = "{name}"' for one in sections[kind]),
+            module="_".join(words if one_file else ["fdmo", *words]),
+            class_name="".join(map(str.capitalize, words)),
+            selection="\n\n".join(f'[{one}]\nname = "{name}"' for one in sections),
         )
         _require_free(names, registry)
         return names
 
 
+def _sections_of(kind: str) -> tuple[str, ...]:
+    """Return where a run's configuration chooses a component of the kind."""
+    from fdmo_core.kinds import KINDS
+
+    sections = {one.name: one.sections for one in KINDS}
+    if kind not in sections:
+        close = get_close_matches(kind, sections, n=1)
+        hint = f"Did you mean '{close[0]}'?" if close else "Use one of them."
+        raise ConfigError(f"Unknown kind '{kind}'. Expected one of: {', '.join(sections)}. {hint}")
+    return sections[kind]
+
+
 def _require_well_formed(name: str) -> None:
     """Raise a ConfigError unless the name suits a component, a distribution and a module."""
-    if re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) and not name.startswith("fdmo-"):
+    if re.fullmatch(r"(?!fdmo-)[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         return
-    better = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-0123456789").removeprefix("fdmo-")
+    words = re.sub(r"[^a-z0-9]+", "-", name.lower()).rstrip("-")
+    better = re.sub(r"^(fdmo-|[0-9-])+", "", words)
     raise ConfigError(
         f"'{name}' is no name for a component. Expected lower case letters and digits, in words "
         f"with a dash between them and a letter first, without 'fdmo-', which the package gets in "
@@ -102,27 +109,29 @@ def _require_free(names: Names, registry: "Registry") -> None:
     taken = {one.name: one for one in registry.components()}.get(names.name)
     if taken is not None:
         raise ConfigError(
-            f"The name '{names.name}' is taken by a {taken.kind.name} of {taken.distribution}. "
+            f"The name '{names.name}' is taken, by the {taken.kind.name} of {taken.distribution}. "
             f"Expected a name that is unique over all kinds. Choose another one; 'fdmo plugins' "
             f"lists those that are taken."
         )
     if find_spec(names.module) is not None:
         raise ConfigError(
-            f"A module {names.module} is installed already. Expected a name whose module is new, "
-            f"or the plugin would hide it. Choose another name than '{names.name}'."
+            f"There is a module {names.module} already. Expected a name whose module is new, for "
+            f"one would hide the other. Choose another name than '{names.name}'."
         )
-    if hasattr(builtins, names.class_name) or names.class_name in _imported(names):
+    if hasattr(builtins, names.class_name) or _imports_its_own_class(_component(names)):
         raise ConfigError(
-            f"The class would be called {names.class_name}, as something is that it is written "
-            f"with. Expected a name of its own. Say more, for instance 'my-{names.name}'."
+            f"The class would be called {names.class_name}, as something else is called that it "
+            f"is written with. Expected a name of its own. Say more, for instance "
+            f"'my-{names.name}'."
         )
 
 
-def _imported(names: Names) -> set[str]:
-    """Return what the template imports from elsewhere, under the names that it uses."""
-    nodes = ast.walk(ast.parse(_component(names)))
+def _imports_its_own_class(source: str) -> bool:
+    """Return whether a module imports something under the name of a class that it defines."""
+    nodes = list(ast.walk(ast.parse(source)))
     imports = (node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
-    return {alias.asname or alias.name for node in imports for alias in node.names}
+    imported = {alias.asname or alias.name for node in imports for alias in node.names}
+    return any(node.name in imported for node in nodes if isinstance(node, ast.ClassDef))
 
 
 def plugin_files(names: Names, *, one_file: bool) -> dict[PurePosixPath, str]:
@@ -133,7 +142,7 @@ def plugin_files(names: Names, *, one_file: bool) -> dict[PurePosixPath, str]:
         one_file: Whether to return the module alone, for a folder of plugins of one file.
     """
     if one_file:
-        return {PurePosixPath(f"{names.name.replace('-', '_')}.py"): _component(names)}
+        return {PurePosixPath(f"{names.module}.py"): _component(names)}
     files = {path: _filled(f"package/{template}", names) for path, template in PACKAGE.items()}
     files[f"{names.module}/__init__.py"] = _component(names)
     files[f"{names.module}/py.typed"] = ""

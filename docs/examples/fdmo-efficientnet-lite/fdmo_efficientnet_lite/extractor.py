@@ -39,7 +39,7 @@ class Stem(nn.Module):
         network: The network that it is taken from.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: EfficientNet) -> None:
         super().__init__()
         self.convolution, self.norm = network._conv_stem, network._bn0
         self.activation = nn.ReLU6()
