@@ -79,6 +79,11 @@ def config_classes(section: str) -> list[type[BaseModel]]:
     return [type(RunConfig.model_fields[section].default)]
 
 
+def options_of(command: Any) -> set[str]:
+    rows = generate.parameters(command)
+    return {name for row in rows for name in row[0].split("/")}
+
+
 def accepts(config_class: type[BaseModel], key: str, value: Any) -> bool:
     try:
         config_class.model_validate({key: value})
@@ -204,8 +209,7 @@ def test_every_command_is_one_of_fdmo(page: Path) -> None:
             continue
         known = [name for name in COMMANDS if words[: len(name.split())] == name.split()]
         assert known, line
-        rows = generate.parameters(COMMANDS[known[0]])
-        options = {name for row in rows for name in row[0].split("/")}
+        options = options_of(COMMANDS[max(known, key=len)]) | options_of(app.registered_callback)
         used = {word for word in words if word.startswith("--")}
         assert used <= options | {"--help"}, line
 
