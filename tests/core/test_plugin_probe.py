@@ -1,7 +1,7 @@
 """A plugin is imported in a process of its own, and what it does there is reported."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ def probed(
     tmp_path: Path,
     install_plugin: Callable[[Path, str, str], None],
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Probe]:
+) -> Probe:
     """A function that installs a plugin of some code and returns the report on it."""
 
     def run(source: str, seconds: float = 20.0) -> PluginReport:
