@@ -58,7 +58,7 @@ def test_the_installed_command_lists_its_commands() -> None:
     ]
     assert listed == [
         *("train", "evaluate", "predict", "verify", "diagnose", "compare", "reproduce"),
-        *("plugins", "doctor", "export", "data", "features", "dictionary", "bench", "config"),
+        *("doctor", "export", "data", "features", "dictionary", "plugins", "bench", "config"),
     ]
     assert result.returncode == 0
 
