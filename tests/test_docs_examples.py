@@ -11,6 +11,7 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from fdmo_core.images import read_rgb
 from fdmo_core.kinds import KINDS, Kind
 from fdmo_core.plugin_loading import load_plugins
 from fdmo_core.registry import Registry
-from fdmo_core.testing import cases_for
+from fdmo_core.testing import NotApplicable, cases_for
 from fdmo_export.runtime import OnnxClassifier
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -166,7 +167,8 @@ def test_the_example_of_a_hook_keeps_to_its_contract(
     assert not plugins.failures
     assert cases
     for case in cases:
-        case.run()
+        with suppress(NotApplicable):  # which would skip the cases that follow
+            case.run()
 
 
 def test_every_code_block_about_plugins_is_run() -> None:
