@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
-from typer.models import ArgumentInfo, CommandInfo, OptionInfo
+from typer.models import ArgumentInfo, CommandInfo, OptionInfo, TyperInfo
 
 from fdmo_cli.main import app
 from fdmo_core.config import RunConfig
@@ -54,11 +54,24 @@ CLI_HEAD = f"""{MARK}
 
 Every command takes `--help`, or `-h`. Results go to stdout, progress bars, notices and errors to
 stderr. The exit code is 0 for success, 1 for an error that a person can act on (one message, no
-traceback) and 2 for arguments that do not parse. `FDMO_STRICT_PLUGINS=1` in the environment makes
-any plugin that cannot be loaded fatal.
+traceback) and 2 for arguments that do not parse.
+
+Which plugins are loaded is the same question for every command, so these options stand before or
+after any command's name; a command that loads none has no use for them. The environment says the
+same to worker processes.
+
+| option | in the environment | what it does |
+|---|---|---|
+| `--no-plugin DIST` | `FDMO_NO_PLUGIN=a,b` | leaves a plugin out, by its distribution or name; \
+repeatable |
+| `--plugins-dir DIR` | `FDMO_PLUGINS_DIR=DIR`, several as in `PATH` | takes each Python file \
+there as a plugin, except `_*.py`; repeatable |
+| | `FDMO_PLUGINS=a,b` | loads only these besides fdmo's own |
+| | `FDMO_STRICT_PLUGINS=1` | makes any plugin that cannot be loaded fatal |
 """
 
 Schema = dict[str, Any]
+Command = CommandInfo | TyperInfo
 
 
 def configuration_page() -> str:
@@ -157,35 +170,51 @@ def _number(value: float) -> str:
 def cli_page() -> str:
     """Return the page of every command: usage, what it does, arguments and options."""
     parts = [CLI_HEAD]
+    if app.registered_callback is not None:
+        parts.append("## Options of every command\n")
+        parts += _parameter_table(app.registered_callback)
     for name, command in commands(app, "fdmo").items():
         rows = list(parameters(command))
         usage = " ".join([name, *(row[0] for row in rows if row[0].isupper())])
         usage += " [OPTIONS]" if any(row[0].startswith("-") for row in rows) else ""
         parts.append(f"## `{name}`\n\n{inspect.getdoc(command.callback)}\n")
         parts.append(f"```text\n{usage}\n```\n")
-        if rows:
-            parts.append("| argument or option | value | help |\n|---|---|---|")
-            parts.append("\n".join(f"| `{one}` | {kind} | {text} |" for one, kind, text in rows))
-            parts.append("")
+        parts += _parameter_table(command)
     return "\n".join(parts)
 
 
-def commands(group: typer.Typer, prefix: str) -> dict[str, CommandInfo]:
-    """Return the commands of a Typer app by their full name, in order of registration."""
-    found = {}
+def _parameter_table(command: Command) -> Iterator[str]:
+    rows = [f"| `{one}` | {kind} | {text} |" for one, kind, text in parameters(command)]
+    if rows:
+        yield "| argument or option | value | help |\n|---|---|---|"
+        yield "\n".join(rows)
+        yield ""
+
+
+def commands(group: typer.Typer, prefix: str) -> dict[str, Command]:
+    """Return the commands of a Typer app by their full name, in order of registration.
+
+    A group that does something by itself, as ``fdmo plugins``, is one of them.
+    """
+    found: dict[str, Command] = {}
     for command in group.registered_commands:
         assert command.callback is not None
         found[f"{prefix} {command.name or command.callback.__name__}"] = command
     for nested in group.registered_groups:
         assert nested.typer_instance is not None
-        found |= commands(nested.typer_instance, f"{prefix} {nested.name}")
+        name, alone = f"{prefix} {nested.name}", nested.typer_instance.registered_callback
+        if alone is not None and alone.invoke_without_command is True:
+            found[name] = alone
+        found |= commands(nested.typer_instance, name)
     return found
 
 
-def parameters(command: CommandInfo) -> Iterator[tuple[str, str, str]]:
+def parameters(command: Command) -> Iterator[tuple[str, str, str]]:
     """Yield name, kind of value and help of each argument and option of a command."""
     assert command.callback is not None
     for name, parameter in inspect.signature(command.callback, eval_str=True).parameters.items():
+        if parameter.annotation is typer.Context:
+            continue
         assert get_origin(parameter.annotation) is Annotated
         annotation, info = get_args(parameter.annotation)
         kind = _value(annotation)

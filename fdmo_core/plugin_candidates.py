@@ -67,8 +67,9 @@ class Candidate:
         spec = self._specs()[0]
         if spec is None:
             return []
-        places: list[str | None] = [*(spec.submodule_search_locations or [spec.origin])]
-        return [Path(one) for one in places if one]
+        if spec.submodule_search_locations:
+            return [Path(one) for one in spec.submodule_search_locations]
+        return [Path(spec.origin)] if spec.origin else []
 
     def _specs(self) -> list[ModuleSpec | None]:
         """Return where the module and the packages around it are, outermost first."""

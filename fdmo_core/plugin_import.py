@@ -15,9 +15,14 @@ SLOW_SECONDS = 5.0
 
 
 @contextmanager
-def guarded(candidate: Candidate) -> Iterator[None]:
-    """Send what the block writes to stdout to stderr, and name the plugin there if it is slow."""
-    with _stdout_to_stderr(), _named_if_slow(candidate):
+def guarded(candidate: Candidate, *, slow_after: float = SLOW_SECONDS) -> Iterator[None]:
+    """Send what the block writes to stdout to stderr, and name the plugin there if it is slow.
+
+    Args:
+        candidate: The plugin that is imported in the block.
+        slow_after: Seconds; fdmo's own plugins are not named.
+    """
+    with _stdout_to_stderr(), _named_if_slow(candidate, slow_after):
         yield
 
 
@@ -41,16 +46,16 @@ def _stdout_to_stderr() -> Iterator[None]:
 
 
 @contextmanager
-def _named_if_slow(candidate: Candidate) -> Iterator[None]:
+def _named_if_slow(candidate: Candidate, seconds: float) -> Iterator[None]:
     if candidate.is_own:
         yield
         return
     message = (
         f"Still importing plugin '{candidate.name}' of {candidate.distribution} after "
-        f"{SLOW_SECONDS:.0f} s. 'fdmo plugins doctor' says why; '--no-plugin "
+        f"{seconds:g} s. 'fdmo plugins doctor' says why; '--no-plugin "
         f"{candidate.distribution}' leaves it out."
     )
-    timer = threading.Timer(SLOW_SECONDS, print, (message,), {"file": sys.stderr, "flush": True})
+    timer = threading.Timer(seconds, print, (message,), {"file": sys.stderr, "flush": True})
     timer.daemon = True
     timer.start()
     try:

@@ -208,3 +208,61 @@ def in_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
     yield call
     server.communicate()
+
+
+LOSS = """
+from typing import Literal
+from fdmo_core import ComponentConfig, Loss, hookimpl
+
+class Config(ComponentConfig):
+    name: Literal["{name}"] = "{name}"
+
+class Mine(Loss):
+    config_class = Config
+
+    def forward(self, logits, labels):
+        return logits.sum()
+
+@hookimpl
+def register_losses(register):
+    register(Mine)
+"""
+
+
+@pytest.fixture(scope="session")
+def loss_source() -> Callable[[str], str]:
+    """A function that returns the code of a plugin with one loss of a name."""
+    return lambda name: LOSS.format(name=name)
+
+
+@pytest.fixture(scope="session")
+def install_plugin() -> Callable[[Path, str, str], None]:
+    """A function that writes a distribution as an installer does: ``fdmo-MODULE`` 1.2."""
+
+    def install(site: Path, module: str, source: str) -> None:
+        metadata = site / f"fdmo_{module}-1.2.dist-info"
+        metadata.mkdir(parents=True)
+        (metadata / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: fdmo-{module.replace('_', '-')}\nVersion: 1.2\n"
+        )
+        (metadata / "entry_points.txt").write_text(f"[fdmo]\n{module} = {module}\n")
+        (site / f"{module}.py").write_text(source)
+
+    return install
+
+
+@pytest.fixture(scope="session")
+def python_beside() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """A function that runs Python with a folder of distributions beside those installed."""
+
+    def run(site: Path, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+        paths = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+        return subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            env={**os.environ, "COLUMNS": "200", **variables, "PYTHONPATH": paths},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run

@@ -18,17 +18,16 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fdmo_core.config import resolve_run
+from fdmo_cli.comparison.methods import all_methods
+from fdmo_core.config import json_schema, resolve_run
 from fdmo_core.images import read_rgb
-from fdmo_core.kinds import KINDS, Kind
 from fdmo_core.plugin_loading import load_plugins
 from fdmo_core.registry import Registry
-from fdmo_core.testing import cases_for
 from fdmo_export.runtime import OnnxClassifier
 
 DOCS = Path(__file__).parents[1] / "docs"
 BIN = Path(sys.executable).parent
-TUTORIAL, *SECTIONS = re.split(r"(?m)^## (?=register_)", (DOCS / "plugins.md").read_text())
+TUTORIAL = (DOCS / "plugins.md").read_text()
 ONNX = (DOCS / "onnx.md").read_text()
 TINY = (
     *("data.largest_class=12", "data.imbalance_ratio=4", "data.image_size=24"),
@@ -47,13 +46,13 @@ def blocks(text: str, language: str) -> list[str]:
 
 def files(text: str) -> dict[str, str]:
     """Return the code blocks that stand below the name of a file."""
-    return dict(re.findall(r"^`([\w.]+)`\n\n```\w+\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+    return dict(re.findall(r"^`([\w./]+)`\n\n```\w+\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
 
 
 def documented(command: str) -> list[str]:
-    """Return the words of the tutorial's command that begins so."""
-    (line,) = (one.strip() for one in blocks(TUTORIAL, "sh") if one.startswith(command))
-    return [str(BIN / "fdmo"), *shlex.split(line)[1:]]
+    """Return the words of a command, which is one of the tutorial's."""
+    assert command in [line for block in blocks(TUTORIAL, "sh") for line in block.splitlines()]
+    return [str(BIN / "fdmo"), *shlex.split(command)[1:]]
 
 
 def run(words: list[str], environment: Mapping[str, str], cwd: Path) -> str:
@@ -64,12 +63,12 @@ def run(words: list[str], environment: Mapping[str, str], cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the tutorial's files."""
-    folder = tmp_path_factory.mktemp("tutorial") / "fdmo-poly"
-    folder.mkdir()
+    """The folder that the tutorial begins with, with its files in place."""
+    parent = tmp_path_factory.mktemp("tutorial")
+    run(documented("fdmo plugins new poly --kind loss"), os.environ, parent)
     for name, content in files(TUTORIAL).items():
-        (folder / name).write_text(content)
-    return folder
+        (parent / "fdmo-poly" / name).write_text(content)
+    return parent / "fdmo-poly"
 
 
 @pytest.fixture(scope="module")
@@ -80,14 +79,16 @@ def environment(tutorial: Path) -> Mapping[str, str]:
     (wheel,) = tutorial.parent.glob("*.whl")
     site = tutorial.parent / "site"
     zipfile.ZipFile(wheel).extractall(site)
-    return {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture(scope="module")
 def run_folder(environment: Mapping[str, str], tutorial: Path) -> Path:
     """What the tutorial's training writes, with tiny data and networks."""
     tiny = [word for setting in TINY for word in ("--set", setting)]
-    run([*documented("fdmo train"), "--out", "run", "--json", *tiny], environment, tutorial)
+    command = documented("fdmo train --plugin poly --set loss.epsilon=2")
+    run([*command, "--out", "run", "--json", *tiny], environment, tutorial)
     return tutorial / "run"
 
 
@@ -111,6 +112,18 @@ def pixels(tmp_path_factory: pytest.TempPathFactory) -> Pixels:
     return function
 
 
+def test_the_tutorial_replaces_files_that_the_command_wrote(tutorial: Path) -> None:
+    written = {
+        path.relative_to(tutorial).as_posix() for path in tutorial.rglob("*") if path.is_file()
+    }
+    entry_points, _ = blocks(TUTORIAL, "toml")
+
+    assert set(files(TUTORIAL)) == {"fdmo_poly/__init__.py", "tests/test_fdmo_poly.py"}
+    assert written >= {*files(TUTORIAL), "README.md", ".github/workflows/ci.yml"}
+    assert len([one for one in written if one.endswith(".py")]) == len(files(TUTORIAL))
+    assert entry_points in (tutorial / "pyproject.toml").read_text()
+
+
 def test_the_tutorials_component_is_listed(environment: Mapping[str, str], tutorial: Path) -> None:
     listing = run([*documented("fdmo plugins"), "--json"], environment, tutorial)
 
@@ -124,6 +137,21 @@ def test_the_tutorials_component_is_listed(environment: Mapping[str, str], tutor
     }
 
 
+def test_the_tutorials_component_is_shown_with_its_option(
+    environment: Mapping[str, str], tutorial: Path
+) -> None:
+    shown = run(documented("fdmo plugins show poly"), environment, tutorial)
+
+    assert "Leng et al. 2022" in shown
+    assert "epsilon" in shown
+
+
+def test_the_tutorials_component_passes_the_battery(
+    environment: Mapping[str, str], tutorial: Path
+) -> None:
+    run(documented("fdmo plugins check poly"), environment, tutorial)
+
+
 def test_the_tutorials_command_trains_with_the_component(run_folder: Path) -> None:
     config = tomllib.loads((run_folder / "config.toml").read_text())
 
@@ -132,18 +160,21 @@ def test_the_tutorials_command_trains_with_the_component(run_folder: Path) -> No
 
 
 def test_the_tutorials_own_test_passes(environment: Mapping[str, str], tutorial: Path) -> None:
-    words = [str(BIN / "pytest"), "-q", "-p", "no:cacheprovider", "test_fdmo_poly.py"]
+    words = [str(BIN / "pytest"), "-q", "-p", "no:cacheprovider"]
 
     report = run(words, environment, tutorial)
 
     assert re.search(r"^\d+ passed", report, flags=re.MULTILINE)
 
 
-def test_the_tutorials_configuration_is_accepted(
-    tutorial: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def registry(tutorial: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """All components, with the tutorial's."""
     monkeypatch.syspath_prepend(tutorial)
-    registry = Registry(load_plugins([importlib.import_module("fdmo_poly")]))
+    return Registry(load_plugins([importlib.import_module("fdmo_poly")]))
+
+
+def test_the_tutorials_configuration_is_accepted(registry: Registry) -> None:
     (block,) = (one for one in blocks(TUTORIAL, "toml") if one.startswith("[loss]"))
 
     resolved = resolve_run(tomllib.loads(block), registry)
@@ -151,30 +182,34 @@ def test_the_tutorials_configuration_is_accepted(
     assert resolved.loss.config.epsilon == 2.0
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_the_example_of_a_hook_keeps_to_its_contract(
-    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (section,) = (one for one in SECTIONS if one.startswith(kind.hook))
-    (code,) = blocks(section, "python")
-    (tmp_path / f"documented_{kind.hook}.py").write_text(code)
-    monkeypatch.syspath_prepend(tmp_path)
-    plugins = load_plugins([importlib.import_module(f"documented_{kind.hook}")], installed=False)
+def test_the_schema_has_the_tutorials_component(registry: Registry) -> None:
+    schema = json.dumps(json_schema(registry))
 
-    cases = cases_for(Registry(plugins), kind.name, variants={})
-
-    assert not plugins.failures
-    assert cases
-    for case in cases:
-        case.run()
+    assert "Weight of the added doubt." in schema
 
 
-def test_every_code_block_about_plugins_is_run() -> None:
-    in_sections = [len(blocks(section, "python")) for section in SECTIONS]
+def test_the_tutorials_methods_are_those_of_compare(registry: Registry) -> None:
+    words = documented("fdmo compare --methods none,convexgan,convexgan-poly")
 
-    assert in_sections == [1] * len(KINDS)
-    assert len(blocks(TUTORIAL, "python")) == 2
-    assert len(files(TUTORIAL)) == 3
+    methods = set(all_methods(registry))
+
+    assert set(words[-1].split(",")) <= methods
+    assert "real-only-poly" in methods
+
+
+def test_a_plugin_of_one_file_is_listed(tmp_path: Path) -> None:
+    new = documented("fdmo plugins new poly --kind loss --one-file --out plugins")
+    run(new, os.environ, tmp_path)
+
+    words = [*documented("fdmo plugins --plugins-dir plugins"), "--json"]
+    listing = json.loads(run(words, os.environ, tmp_path))
+
+    assert "poly" in {row["name"] for row in listing}
+
+
+def test_every_code_block_of_the_tutorial_is_run() -> None:
+    assert len(blocks(TUTORIAL, "python")) == len(files(TUTORIAL))
+    assert len(blocks(TUTORIAL, "toml")) == 2
 
 
 def test_the_tour_lists_what_a_run_folder_holds(run_folder: Path, onnx_file: Path) -> None:

@@ -102,5 +102,14 @@ def test_their_types_hold_against_the_installed_fdmo(python: Path, tmp_path: Pat
     for package in NEEDED:
         config = ["--config-file", EXAMPLES / package / "pyproject.toml", "--strict"]
         module = package.replace("-", "_")
-        answer(sys.executable, "-m", "mypy", *config, "--python-executable", python,
-               "-p", module, folder=tmp_path)
+        answer(
+            sys.executable,
+            "-m",
+            "mypy",
+            *config,
+            "--python-executable",
+            python,
+            "-p",
+            module,
+            folder=tmp_path,
+        )

@@ -26,10 +26,11 @@ def restore(saved: nn.Module, other: nn.Module) -> None:
             save_checkpoint(folder, "phase", done=1, module=saved, optimizers=_optimizers(saved))
             load_checkpoint(folder, "phase", module=other, optimizers=_optimizers(other))
         except Exception as error:  # a stranger's state_dict may raise anything
+            reason = " ".join(str(error).split())
             raise AssertionError(
-                f"Its state cannot be saved and restored: {type(error).__name__}: {error} Expected "
-                f"a state_dict of tensors that share no memory, with the same names in each "
-                f"instance. See fdmo_core.{READ}."
+                f"Its state cannot be saved and restored: {type(error).__name__}: {reason} "
+                f"Expected a state_dict of tensors that share no memory, with the same names in "
+                f"each instance. See fdmo_core.{READ}."
             ) from error
 
 

@@ -1,6 +1,7 @@
 """Importing the plugin that a component comes from does nothing else."""
 
 import os
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from fdmo_core.plugin_candidates import Candidate, find_candidates
@@ -60,11 +61,14 @@ def _candidate_of(component: type[Any]) -> Candidate:
         raise NotApplicable(f"No installed plugin has the module {module}.")
     if found[0].is_own:
         raise NotApplicable("It comes with fdmo itself.")
-    return found[0]
+    return max(found, key=lambda one: len(_module_of(one)) * module.startswith(_module_of(one)))
 
 
 def _holds(candidate: Candidate, module: str) -> bool:
     """Return whether a module belongs to the package, or is the file, of a plugin."""
+    return module.partition(".")[0] == _module_of(candidate).partition(".")[0]
+
+
+def _module_of(candidate: Candidate) -> str:
     source = candidate.source
-    named = getattr(source, "module", candidate.name)  # an entry point says which module
-    return module.partition(".")[0] == str(named).partition(".")[0]
+    return source.module if isinstance(source, EntryPoint) else candidate.name

@@ -12,6 +12,7 @@ import deployment_predict
 import loading
 import per_feature
 import phase2
+import plugin_loading
 import prefix
 import sampling
 import scaling
@@ -23,6 +24,7 @@ MODULES: dict[tuple[str, ...], Callable[[], list[Benchmark]]] = {
     ("per-feature-time", "per-feature-memory"): per_feature.benchmarks,
     ("forward-shared", "phase1-shared", "phase1-cached", "cache-read"): prefix.benchmarks,
     ("loading",): loading.benchmarks,
+    ("plugins-help", "plugins-list"): plugin_loading.benchmarks,
     (
         "onnx-eager",
         "onnx-shared",

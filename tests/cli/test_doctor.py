@@ -147,7 +147,8 @@ def test_a_plugin_that_does_not_load_is_named_with_its_reason(tmp_path: Path) ->
     assert code == 1
     assert rows["plugins"]["status"] == "problem"
     assert rows["plugins"]["found"].endswith(
-        " components. Plugin 'shop' of fdmo-shop is left out: RuntimeError: no licence."
+        f" components. Plugin 'shop' of fdmo-shop 2.5 is left out ({tmp_path / 'fdmo_shop.py'}, "
+        "line 1): RuntimeError: no licence."
     )
     assert rows["plugins"]["advice"] == "Repair or uninstall the distribution that each line names."
 

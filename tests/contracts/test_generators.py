@@ -8,6 +8,7 @@ import pytest
 from fdmo_core.plugin_loading import load_plugins
 from fdmo_core.registry import Registry
 from fdmo_core.testing import Case, cases_for
+from fdmo_core.testing.export import check_is_the_same_in_onnxruntime
 
 SMALL = {"noise_dim": 4, "hidden": (8, 8), "discriminator_hidden": (8, 8)}
 VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
@@ -33,8 +34,14 @@ VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "case", cases_for(Registry(load_plugins()), "generator", variants=VARIANTS), ids=str
-)
+SLOW = {"deceive_majority", "artificial_streams", "tie_streams"}  # options of no other graph
+CASES = [
+    case
+    for case in cases_for(Registry(load_plugins()), "generator", variants=VARIANTS)
+    if case.check is not check_is_the_same_in_onnxruntime or not SLOW & case.options.keys()
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_keeps_to_the_contract_of_a_generator(case: Case) -> None:
     case.run()

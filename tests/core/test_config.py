@@ -351,3 +351,29 @@ def test_a_file_that_is_too_long_is_refused(tmp_path: Path) -> None:
         f"{path} has more than 1048576 bytes. Expected a configuration, which is shorter. Check "
         f"that it is the right file."
     )
+
+
+def test_of_a_trained_run_only_what_is_used_must_be_there() -> None:
+    content = {"loss": {"name": "gone", "depth": 2}, "generator": {"name": "gamo", "depht": 2}}
+
+    run = resolve_run(content, REGISTRY, is_trained=True)
+
+    assert run.as_dict()["loss"] == {"name": "gone", "depth": 2}
+    assert run.rebalancer.config.name == "adversarial"
+    with pytest.raises(ConfigError, match=r"invalid:\n  loss\.name: Unknown loss 'gone'\."):
+        _ = run.loss.component
+    with pytest.raises(ConfigError, match=r"invalid:\n  generator\.depht: "):
+        _ = run.generator.config
+
+
+def test_a_trained_run_s_other_settings_are_checked_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"phase1\.epochs"):
+        resolve_run({"phase1": {"epochs": -1}, "loss": {"name": "x"}}, REGISTRY, is_trained=True)
+
+
+def test_the_image_size_of_a_trained_run_is_known_without_its_data_set() -> None:
+    gone = {"name": "gone", "image_size": 48}
+
+    assert resolve_run({"data": gone}, REGISTRY, is_trained=True).image_size == 48
+    with pytest.raises(ConfigError, match="Unknown dataset 'gone'"):
+        _ = resolve_run({"data": {"name": "gone"}}, REGISTRY, is_trained=True).image_size

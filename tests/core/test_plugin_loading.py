@@ -1,10 +1,8 @@
 """Plugins as they are installed: real distributions, whose entry points another process reads."""
 
 import json
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -42,6 +40,8 @@ class Mine(Loss):
 def register_losses(register):
     register(Mine)
 """
+Install = Callable[[Path, str, str], None]
+Python = Callable[..., subprocess.CompletedProcess[str]]
 HOOKS = (
     "register_datasets, register_extractors, register_landmark_heads, register_dictionaries, "
     "register_generators, register_losses, register_rebalancers"
@@ -63,7 +63,7 @@ BROKEN = {
     ),
     "other_argument": (
         swapped("(register)", "(registrar)"),
-        f"Plugin 'entry' for hook 'register_losses' ... registrar ... among: {HOOKS}.",
+        f"Plugin 'other_argument' for hook 'register_losses' ... registrar ... among: {HOOKS}.",
     ),
     "registers_nothing": (
         swapped("@hookimpl\n", ""),
@@ -106,6 +106,12 @@ BROKEN = {
         "is_not_frozen.Config is not frozen or allows unknown keys. Expected the model_config of "
         "fdmo_core.ComponentConfig. Do not override frozen and extra.",
     ),
+    "too_new": (
+        "FDMO_API = 2\nraise RuntimeError('runs')",
+        "fdmo-too-new 1.2 is built for version 2 of fdmo's plugin interface, and the installed "
+        "fdmo has version 1. Expected FDMO_API = 1 ... "
+        "Install a fdmo with version 2 ... --no-plugin.",
+    ),
     "half_good": (
         LOSS.format(name="half") + "    register(None)\n",
         "register_losses got None. Expected a final subclass of fdmo_core.Loss. Register the "
@@ -114,38 +120,20 @@ BROKEN = {
 }
 
 
-def install(site: Path, module: str, source: str) -> None:
-    """Write a distribution as an installer does: metadata, an entry point and a module."""
-    metadata = site / f"fdmo_{module}-1.2.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: fdmo-{module.replace('_', '-')}\nVersion: 1.2\n"
-    )
-    (metadata / "entry_points.txt").write_text(f"[fdmo]\nentry = {module}\n")
-    (site / f"{module}.py").write_text(source)
-
-
-def run(site: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(site), **variables}
-    return subprocess.run(
-        [sys.executable, *command], env=environment, capture_output=True, text=True, check=False
-    )
-
-
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(tmp_path_factory: pytest.TempPathFactory, install_plugin: Install) -> Path:
     folder = tmp_path_factory.mktemp("site")
     for module, (source, _) in BROKEN.items():
-        install(folder, module, source)
-    install(folder, "vanished", "")
+        install_plugin(folder, module, source)
+    install_plugin(folder, "vanished", "")
     (folder / "vanished.py").unlink()
-    install(folder, "works", LOSS.format(name="works"))
+    install_plugin(folder, "works", LOSS.format(name="works"))
     return folder
 
 
 @pytest.fixture(scope="module")
-def loaded(site: Path) -> dict[str, Any]:
-    result = run(site, "-c", LIST_PLUGINS)
+def loaded(site: Path, python_beside: Python) -> dict[str, Any]:
+    result = python_beside(site, "-c", LIST_PLUGINS)
     assert result.returncode == 0, result.stderr
     found: dict[str, Any] = json.loads(result.stdout)
     return found
@@ -155,7 +143,7 @@ def loaded(site: Path) -> dict[str, Any]:
 def test_a_broken_plugin_is_left_out_with_distribution_and_reason_in_one_line(
     loaded: dict[str, Any], site: Path, module: str
 ) -> None:
-    start = f"Plugin 'entry' of fdmo-{module.replace('_', '-')} 1.2 is left out ("
+    start = f"Plugin '{module}' of fdmo-{module.replace('_', '-')} 1.2 is left out ("
     parts = map(re.escape, BROKEN[module][1].split(" ... "))  # pluggy words the gaps
 
     (line,) = (line for line in loaded["failures"] if line.startswith(start))
@@ -166,7 +154,7 @@ def test_a_broken_plugin_is_left_out_with_distribution_and_reason_in_one_line(
 
 def test_a_plugin_whose_module_is_gone_is_left_out(loaded: dict[str, Any]) -> None:
     assert (
-        "Plugin 'entry' of fdmo-vanished 1.2 is left out: ModuleNotFoundError: No module named "
+        "Plugin 'vanished' of fdmo-vanished 1.2 is left out: ModuleNotFoundError: No module named "
         "'vanished'" in loaded["failures"]
     )
 
@@ -190,27 +178,76 @@ def test_nothing_of_a_half_good_plugin_is_taken(loaded: dict[str, Any]) -> None:
     assert "half" not in loaded["components"]
 
 
-def test_a_run_that_needs_a_missing_component_says_what_failed(site: Path) -> None:
+def test_a_run_that_needs_a_missing_component_says_what_failed(
+    site: Path, python_beside: Python
+) -> None:
     command = "from fdmo_cli.main import main; main()"
 
-    result = run(site, "-c", command, "config", "show", "--plugin", "half")
+    result = python_beside(site, "-c", command, "config", "show", "--plugin", "half")
 
     last = result.stderr.splitlines()[-1]
     assert result.returncode == 1
     assert last.startswith("Error: Unknown component 'half'.")
-    assert "Plugin 'entry' of fdmo-half-good 1.2 is left out (" in last
+    assert "Plugin 'half_good' of fdmo-half-good 1.2 is left out (" in last
     assert "half_good.py, line 17): register_losses got None." in last
     assert "Traceback" not in result.stderr
 
 
-def test_strict_plugins_make_any_failure_fatal(tmp_path: Path) -> None:
-    install(tmp_path, "raises", BROKEN["raises"][0])
+def test_what_a_plugin_writes_at_import_stays_off_stdout(
+    tmp_path: Path, install_plugin: Install, python_beside: Python
+) -> None:
+    install_plugin(tmp_path, "prints", "print('hello')\n" + LOSS.format(name="prints"))
 
-    result = run(tmp_path, "-c", LIST_PLUGINS, FDMO_STRICT_PLUGINS="1")
+    result = python_beside(tmp_path, "-c", LIST_PLUGINS)
+
+    assert "prints" in json.loads(result.stdout)["components"]
+    assert result.stderr == "hello\n"
+
+
+def test_the_environment_narrows_what_is_loaded_and_adds_folders(
+    tmp_path: Path, install_plugin: Install, python_beside: Python
+) -> None:
+    for name in ("auk", "ibis"):
+        install_plugin(tmp_path / "site", name, LOSS.format(name=name))
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "tern.py").write_text(LOSS.format(name="tern"))
+    variables = {"FDMO_NO_PLUGIN": "fdmo-ibis", "FDMO_PLUGINS_DIR": str(folder)}
+
+    found = json.loads(python_beside(tmp_path / "site", "-c", LIST_PLUGINS, **variables).stdout)
+
+    assert found["failures"] == []
+    assert {name: found["components"].get(name) for name in ("auk", "ibis", "tern")} == {
+        "auk": ["fdmo-auk", "1.2"],
+        "ibis": None,
+        "tern": ["tern.py", ""],
+    }
+
+
+def test_a_run_that_needs_a_plugin_that_was_left_out_says_so(
+    tmp_path: Path, install_plugin: Install, python_beside: Python
+) -> None:
+    install_plugin(tmp_path, "auk", LOSS.format(name="auk"))
+    command = "from fdmo_cli.main import main; main()"
+
+    result = python_beside(
+        tmp_path, "-c", command, "config", "show", "--no-plugin", "fdmo-auk", "--plugin", "auk"
+    )
+
+    assert result.returncode == 1
+    assert result.stderr.endswith(" Plugin 'auk' of fdmo-auk 1.2 is left out as asked.\n")
+
+
+def test_strict_plugins_make_any_failure_fatal(
+    tmp_path: Path, install_plugin: Install, python_beside: Python
+) -> None:
+    install_plugin(tmp_path, "raises", BROKEN["raises"][0])
+
+    result = python_beside(tmp_path, "-c", LIST_PLUGINS, FDMO_STRICT_PLUGINS="1")
 
     assert result.returncode == 1
     assert result.stderr.endswith(
-        f"PluginError: Plugin 'entry' of fdmo-raises 1.2 is left out ({tmp_path / 'raises.py'}, "
+        f"PluginError: Plugin 'raises' of fdmo-raises 1.2 is left out ({tmp_path / 'raises.py'}, "
         "line 1): RuntimeError: no licence\n"
         "FDMO_STRICT_PLUGINS=1 makes this fatal. Repair or uninstall the distribution, or unset "
         "the variable.\n"

@@ -1,4 +1,7 @@
+import json
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,3 +96,79 @@ def test_a_missing_component_comes_with_the_plugins_that_failed() -> None:
         registry.find("poly")
     with pytest.raises(UnknownComponentError, match=reason):
         registry.resolve(Loss, {"name": "poly"})
+
+
+def noted(run: Path, **components: list[str]) -> Path:
+    """Write what a run notes of its components: name, distribution, version by section."""
+    keys = ("name", "distribution", "version")
+    content = {section: dict(zip(keys, one, strict=True)) for section, one in components.items()}
+    run.mkdir(exist_ok=True)
+    (run / "environment.json").write_text(json.dumps({"components": content}))
+    return run
+
+
+def test_what_a_run_had_and_is_gone_comes_with_the_package_to_install(tmp_path: Path) -> None:
+    run = noted(tmp_path, loss=["poly", "fdmo-poly", "0.1.0"])
+
+    with pytest.raises(UnknownComponentError) as caught:
+        REGISTRY.with_runs(run).resolve(Loss, {"name": "poly"})
+
+    assert str(caught.value) == (
+        f"Loss 'poly' is not here: {run} had it from fdmo-poly 0.1.0. Expected that plugin, "
+        f"loaded. Install it: pip install fdmo-poly==0.1.0"
+    )
+    assert REGISTRY.with_runs(run).gone() == {"poly": str(caught.value)}
+    assert REGISTRY.gone() == {}
+
+
+def test_what_a_run_had_from_one_file_comes_with_the_option_to_give(tmp_path: Path) -> None:
+    run = noted(tmp_path, loss=["poly", "poly.py", ""])
+
+    assert (
+        REGISTRY.with_runs(run)
+        .gone()["poly"]
+        .endswith(
+            "had it from poly.py. Expected that plugin, loaded. Give the folder of that file with "
+            "--plugins-dir"
+        )
+    )
+
+
+def test_what_failed_to_load_is_said_as_well(tmp_path: Path) -> None:
+    failure = PluginFailure("poly", "fdmo-poly", "ImportError: no 'x'", "0.2.0")
+    run = noted(tmp_path, loss=["poly", "fdmo-poly", "0.1.0"])
+
+    gone = Registry(LoadedPlugins({}, (failure,))).with_runs(run).gone()
+
+    assert gone["poly"].endswith(f"pip install fdmo-poly==0.1.0. {failure}.")
+
+
+def test_versions_that_differ_are_told_a_sentence_a_distribution(tmp_path: Path) -> None:
+    run = noted(
+        tmp_path,
+        loss=["focal", "fdmo-old", "0.1.0"],
+        generator=["gamo", "fdmo-old", "0.1.0"],
+        rebalancer=["gone", "fdmo-old", "0.1.0"],
+    )
+    components = {
+        name: replace(REGISTRY.find(name), distribution="fdmo-old", version="0.2.0")
+        for name in ("focal", "gamo")
+    }
+    registry = Registry(LoadedPlugins(components))
+
+    assert registry.with_runs(run).version_notices() == [
+        f"loss 'focal' and generator 'gamo': {run} had fdmo-old 0.1.0, and here is fdmo-old 0.2.0."
+    ]
+    assert registry.version_notices() == []
+
+
+@pytest.mark.parametrize("version", ["0.1.0", "9.9"])
+def test_versions_of_fdmo_itself_are_left_to_its_format_number(
+    tmp_path: Path, version: str
+) -> None:
+    run = noted(tmp_path, loss=["focal", "fdmo", version])
+    registry = Registry(
+        LoadedPlugins({"focal": replace(REGISTRY.find("focal"), distribution="fdmo")})
+    )
+
+    assert registry.with_runs(run).version_notices() == []

@@ -250,9 +250,8 @@ def test_an_image_that_breaks_names_their_data_set(fdmo: Fdmo) -> None:
 def test_a_comparison_runs_the_methods_that_they_make(fdmo: Fdmo, folder: Path) -> None:
     methods = "real-only-till-loss,till-mix"
     compare = ("compare", "--config", "run.toml", "--methods", methods, "--no-plot", "--json")
-    compare = (*compare, "--seeds", 1, "--jobs", 1, "--out", "compared", "--device", "cpu")
 
-    result = fdmo(*compare)
+    result = fdmo(*compare, "--seeds", 1, "--jobs", 1, "--out", "compared", "--device", "cpu")
 
     assert result["code"] == 0, result["err"]
     found = json.loads(result["out"])

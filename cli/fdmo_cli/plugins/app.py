@@ -3,6 +3,7 @@
 import typer
 
 from fdmo_cli.options import JsonOption
+from fdmo_cli.plugins.check import check
 from fdmo_cli.plugins.doctor import doctor
 from fdmo_cli.plugins.listing import list_components
 from fdmo_cli.plugins.new import new
@@ -11,6 +12,7 @@ from fdmo_cli.plugins.show import show
 app = typer.Typer(no_args_is_help=False)
 app.command("list")(list_components)
 app.command("show")(show)
+app.command("check")(check)
 app.command("doctor")(doctor)
 app.command("new")(new)
 

@@ -14,7 +14,7 @@ from pydantic_core import to_jsonable_python
 from fdmo_core.plugin_loading import LoadedComponent
 
 LIMITS = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern")
-HEADING = re.compile(r"[A-Z][\w ,.]*:(\s|$)")  # such as Source: or Args:
+HEADING = re.compile(r"(Source|Departs from [^:]*|Args|Attributes|Raises|Returns|Examples?):")
 
 
 def describe_component(one: LoadedComponent) -> dict[str, Any]:

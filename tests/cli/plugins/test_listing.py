@@ -66,7 +66,8 @@ def test_a_stranger_s_plugin_is_listed_as_it_words_itself_beside_one_that_fails(
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: fdmo-{name}\nVersion: 2.5\n")
         (info / "entry_points.txt").write_text(f"[fdmo]\n{name} = fdmo_{name}\n")
         (tmp_path / f"fdmo_{name}.py").write_text(source)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "COLUMNS": "200"}
+    paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": paths, "COLUMNS": "200"}
     command = [str(Path(sys.executable).with_name("fdmo")), "plugins"]
 
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fdmo_core import Sample, Split, Splits
-from fdmo_core.testing import Check, checks_for
+from fdmo_core.testing import Check
 from fdmo_core.testing import datasets as kit
 from fdmo_plugins.datasets.garments.dataset import GarmentsConfig, GarmentsDataset
 
@@ -175,4 +175,4 @@ def test_a_broken_dataset_is_caught(broken: type[Any], check: Check, message: st
 
 
 def test_every_check_of_a_dataset_is_proved_to_catch_something() -> None:
-    assert {check for _, check, _ in BROKEN} == set(checks_for("dataset"))
+    assert {check for _, check, _ in BROKEN} == set(kit.CHECKS)

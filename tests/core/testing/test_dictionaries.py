@@ -9,7 +9,7 @@ from torch import Tensor
 from fdmo_core import DrawnFeatures, FeatureBatch
 from fdmo_core.randomness import rng_for
 from fdmo_core.reservoir import HeldRows, Reservoir
-from fdmo_core.testing import Check, checks_for
+from fdmo_core.testing import Check
 from fdmo_core.testing import dictionaries as kit
 from fdmo_core.testing.toys import STREAM_DIMS, ToyDictionary, ToyDictionaryConfig
 from fdmo_plugins.dictionaries.memory import MemoryDictionary, MemoryDictionaryConfig
@@ -154,4 +154,4 @@ def test_a_broken_dictionary_is_caught(broken: type[Any], check: Check, message:
 
 
 def test_every_check_of_a_dictionary_is_proved_to_catch_something() -> None:
-    assert {check for _, check, _ in BROKEN} == set(checks_for("dictionary"))
+    assert {check for _, check, _ in BROKEN} == set(kit.CHECKS)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fdmo_core import ArtificialFeatures, DrawnFeatures, Game
-from fdmo_core.testing import Check, checks_for
+from fdmo_core.testing import Check
 from fdmo_core.testing import generators as kit
 from fdmo_plugins.convexgan.generator import ConvexGan, ConvexGanConfig
 
@@ -168,4 +168,4 @@ def test_a_broken_generator_is_caught(broken: type[Any], check: Check, message: 
 
 
 def test_every_check_of_a_generator_is_proved_to_catch_something() -> None:
-    assert {check for _, check, _ in BROKEN} == set(checks_for("generator"))
+    assert {check for _, check, _ in BROKEN} == set(kit.CHECKS)

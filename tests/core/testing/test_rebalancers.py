@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from fdmo_core import ArtificialFeatures, Phase2Parts
 from fdmo_core.randomness import rng_for
-from fdmo_core.testing import Check, checks_for
+from fdmo_core.testing import Check
 from fdmo_core.testing import rebalancers as kit
 from fdmo_plugins.rebalancers.adversarial import AdversarialConfig, AdversarialRebalancer
 
@@ -155,4 +155,4 @@ def test_a_broken_rebalancer_is_caught(broken: type[Any], check: Check, message:
 
 
 def test_every_check_of_a_rebalancer_is_proved_to_catch_something() -> None:
-    assert {check for _, check, _ in BROKEN} == set(checks_for("rebalancer"))
+    assert {check for _, check, _ in BROKEN} == set(kit.CHECKS)

@@ -4,9 +4,36 @@ from fdmo_core import ConfigError
 from fdmo_core.kinds import KINDS
 from fdmo_core.plugin_loading import load_plugins
 from fdmo_core.registry import Registry
-from fdmo_core.testing import cases_for, checks_for
+from fdmo_core.testing import (
+    cases_for,
+    checks_for,
+    datasets,
+    dictionaries,
+    extractors,
+    generators,
+    landmark_heads,
+    rebalancers,
+)
+from fdmo_core.testing import losses as losses_kit
 from fdmo_plugins import losses
 
+LEARNED_IN_PHASE_1 = [
+    "check_comes_back_from_a_checkpoint",
+    "check_does_the_same_on_cuda",
+    "check_each_sample_is_on_its_own",
+    "check_is_imported_without_side_effects",
+    "check_is_the_same_in_onnxruntime",
+    "check_stays_finite_in_bf16",
+]
+OWN = {
+    "dataset": datasets,
+    "extractor": extractors,
+    "landmark-head": landmark_heads,
+    "dictionary": dictionaries,
+    "generator": generators,
+    "loss": losses_kit,
+    "rebalancer": rebalancers,
+}
 REGISTRY = Registry(load_plugins([losses], installed=False))
 
 
@@ -17,6 +44,42 @@ def test_every_kind_has_checks_with_a_name_and_a_sentence(kind: str) -> None:
     assert len({check.__name__ for check in checks}) == len(checks) >= 5
     assert all(check.__name__.startswith("check_") for check in checks)
     assert all((check.__doc__ or "").endswith(".") for check in checks)
+
+
+def test_the_kinds_share_these_checks() -> None:
+    own = {kind.name: set(OWN[kind.name].CHECKS) for kind in KINDS}
+
+    assert {
+        kind: sorted(one.__name__ for one in checks_for(kind) if one not in own[kind])
+        for kind in own
+    } == {
+        "dataset": ["check_is_imported_without_side_effects", "check_is_read_by_a_spawned_worker"],
+        "extractor": LEARNED_IN_PHASE_1,
+        "landmark-head": LEARNED_IN_PHASE_1,
+        "dictionary": [
+            "check_does_the_same_on_cuda",
+            "check_draws_for_one_label",
+            "check_follows_a_permutation_of_the_classes",
+            "check_is_imported_without_side_effects",
+        ],
+        "generator": [
+            "check_does_the_same_on_cuda",
+            "check_each_sample_is_on_its_own",
+            "check_is_imported_without_side_effects",
+            "check_is_the_same_in_onnxruntime",
+        ],
+        "loss": [
+            "check_comes_back_from_a_checkpoint",
+            "check_does_the_same_on_cuda",
+            "check_is_imported_without_side_effects",
+        ],
+        "rebalancer": [
+            "check_does_the_same_on_cuda",
+            "check_each_sample_is_on_its_own",
+            "check_ends_with_a_classifier_that_is_kept",
+            "check_is_imported_without_side_effects",
+        ],
+    }
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:

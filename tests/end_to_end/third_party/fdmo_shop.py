@@ -22,7 +22,7 @@ from fdmo_core import (
 )
 
 FDMO_API = 1
-COUNTS = {"train": (24, 12, 6), "val": (4, 4, 4), "test": (6, 6, 6)}
+COUNTS = ((24, 12, 6), (4, 4, 4), (6, 6, 6))  # of train, val, test
 
 
 class ShopDataConfig(DatasetConfig):
@@ -68,12 +68,12 @@ class ShopData(Dataset):
 
     def load(self) -> Splits:
         """Return the splits; see :meth:`Dataset.load`."""
-        splits = {
-            name: ShopSplit(counts, 1000 * index + 100_000 * self.seed, self.config.broken_image)
-            for index, (name, counts) in enumerate(COUNTS.items())
-        }
-        digest = hashlib.sha256(repr(splits).encode()).hexdigest()
-        return Splits(("red", "green", "blue"), **splits, digest=digest)
+        train, val, test = (
+            ShopSplit(counts, 1000 * index + 100_000 * self.seed, self.config.broken_image)
+            for index, counts in enumerate(COUNTS)
+        )
+        digest = hashlib.sha256(repr((train, val, test)).encode()).hexdigest()
+        return Splits(("red", "green", "blue"), train, val, test, digest=digest)
 
 
 class ShopNetConfig(ComponentConfig):

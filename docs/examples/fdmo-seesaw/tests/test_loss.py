@@ -33,10 +33,9 @@ def by_loops(logits: list[list[float]], labels: list[int], p: float, q: float) -
     return total / len(labels)
 
 
-@pytest.mark.parametrize("check", checks_for("loss"))
-@pytest.mark.parametrize("options", [{}, {"mitigation": 0.0}, {"compensation": 0.0}])
-def test_keeps_to_the_contract_of_a_loss(check: Check, options: dict[str, float]) -> None:
-    check(SeesawLoss, SeesawLossConfig(**options))
+@pytest.mark.parametrize("check", checks_for("loss"), ids=lambda check: check.__name__)
+def test_keeps_to_the_contract_of_a_loss(check: Check) -> None:
+    check(SeesawLoss, SeesawLossConfig())
 
 
 @pytest.mark.parametrize(("p", "q"), [(0.8, 2.0), (0.8, 0.0), (0.0, 2.0), (1.5, 0.5)])
