@@ -177,31 +177,31 @@ def test_an_installed_loss_and_extractor_train_and_are_exported(
     assert Path(exported["file"]).is_file()
 
 
-@pytest.mark.parametrize(
-    ("kinds", "more"),
-    [
-        (("landmark-head", "dictionary", "generator"), changed(*GARMENTS)),
-        (("dataset", "rebalancer"), changed("data.largest_class=18", "data.held_out=3")),
-    ],
-    ids=["generation", "data"],
-)
-def test_plugins_of_one_file_train_and_are_exported(
-    kinds: tuple[str, ...],
-    more: list[str],
-    modules: Path,
-    fdmo: Command,
-    tmp_path: Path,
+def test_a_landmark_head_a_dictionary_and_a_generator_of_one_file_train_and_are_exported(
+    modules: Path, fdmo: Command, tmp_path: Path
 ) -> None:
-    where = ("--plugins-dir", modules)
-    chosen = (*where, *picked(*kinds))
+    chosen = picked("landmark-head", "dictionary", "generator")
+    options = [*chosen, *changed(*SHORT, *GARMENTS, *CHANNELS)]
 
-    trained = fdmo("train", "--out", tmp_path / "run", *chosen, *changed(*SHORT, *CHANNELS), *more)
-    part = ("--part", "generator") if "generator" in kinds else ()
-    exported = fdmo("export", "onnx", tmp_path / "run", *part, *where)
+    trained = fdmo("train", "--out", tmp_path / "run", "--plugins-dir", modules, *options)
+    export = ("export", "onnx", tmp_path / "run", "--part", "generator")
+    exported = fdmo(*export, "--plugins-dir", modules, "--json")
 
     assert trained.returncode == 0, trained.stderr
     assert exported.returncode == 0, exported.stderr
-    assert list((tmp_path / "run" / "export").glob("*.onnx"))
+    assert Path(json.loads(exported.stdout)["generator"]).is_file()
+
+
+def test_a_data_set_and_a_rebalancer_of_one_file_train(
+    modules: Path, fdmo: Command, tmp_path: Path
+) -> None:
+    data = ("data.largest_class=18", "data.held_out=3")
+    options = [*picked("dataset", "rebalancer"), *changed(*SHORT, *CHANNELS, *data)]
+
+    result = fdmo("train", "--out", tmp_path / "run", "--plugins-dir", modules, *options)
+
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "run" / "metrics.json").is_file()
 
 
 def test_the_readme_s_configuration_is_accepted(
