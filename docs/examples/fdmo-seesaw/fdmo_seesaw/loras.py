@@ -79,13 +79,9 @@ class Loras(FeatureGenerator):
         distances = (drawn - middle).square().sum(dim=2).sqrt()  # (B, S)
         return self._weights(noise, distances, mask)
 
-    def _parts(self, noise: Tensor) -> Sequence[Tensor]:
-        """Return three numbers for each drawn row, each ``(B, S)``."""
-        return noise.split(self.samples_per_class, dim=1)
-
     def _chosen(self, noise: Tensor, mask: Tensor) -> Tensor:
         """Return a drawn row of each sample, all with equal chances. Shape ``(B,)``."""
-        first, _, _ = self._parts(noise)
+        first, _, _ = noise.chunk(3, dim=1)  # each (B, S)
         return first.masked_fill(~mask, -torch.inf).argmax(dim=1)
 
     def _weights(self, noise: Tensor, distances: Tensor, mask: Tensor) -> Tensor:
@@ -93,7 +89,7 @@ class Loras(FeatureGenerator):
         count = min(self.config.neighbors + 1, self.samples_per_class)  # the chosen row is one
         apart = distances.masked_fill(~mask, torch.inf)
         last = apart.topk(count, dim=1, largest=False).values[:, -1:]  # (B, 1)
-        _, second, third = self._parts(noise)
+        _, second, third = noise.chunk(3, dim=1)
         # Half the sum of two squared normals is exponential, and shares of those are uniform.
         parts = (second.square() + third.square()) * (mask & (apart <= last))
         shares = parts / parts.sum(dim=1, keepdim=True)
