@@ -50,6 +50,11 @@ class Candidate:
                 code raises.
         """
         if isinstance(self.source, EntryPoint):
+            if not _module_of(self.source):
+                raise PluginError(
+                    f"Its entry point is {self.source.value!r}. Expected the name of a module, "
+                    f"such as 'fdmo_mine'. Correct [project.entry-points.fdmo] and install again."
+                )
             return self.source.load()
         return _import_file(self.source) if isinstance(self.source, Path) else self.source
 
@@ -74,13 +79,19 @@ class Candidate:
     def _specs(self) -> list[ModuleSpec | None]:
         """Return where the module and the packages around it are, outermost first."""
         source = self.source
-        names = (source.module if isinstance(source, EntryPoint) else self.name).split(".")
+        names = (_module_of(source) if isinstance(source, EntryPoint) else self.name).split(".")
         found: list[ModuleSpec | None] = [_top(names[0])]
         for end in range(2, len(names) + 1):
             outer = found[-1]
             folders = outer.submodule_search_locations if outer else None
             found.append(PathFinder.find_spec(".".join(names[:end]), folders) if folders else None)
         return found
+
+
+def _module_of(point: EntryPoint) -> str:
+    """Return the module that an entry point names, whatever else it says; "" if it names none."""
+    match = EntryPoint.pattern.match(point.value)
+    return match["module"] if match else ""
 
 
 def _top(name: str) -> ModuleSpec | None:
@@ -122,14 +133,13 @@ def find_candidates(folders: Iterable[Path] = ()) -> list[Candidate]:
 
 
 def _installed(point: EntryPoint) -> Candidate:
-    distribution = point.dist
-    name, version = (distribution.name, distribution.version) if distribution else ("unknown", "")
-    return Candidate(point.name, name, version, point)
+    fields = dict(point.dist.metadata.items()) if point.dist else {}  # some are not there if torn
+    return Candidate(point.name, fields.get("Name", "unknown"), fields.get("Version", ""), point)
 
 
 def _files_in(folder: Path) -> Iterator[Candidate]:
     for path in sorted(folder.glob("*.py")):
-        if not path.name.startswith("_"):
+        if path.is_file() and not path.name.startswith("_"):
             yield Candidate(path.stem, path.name, "", path.resolve())
 
 

@@ -12,6 +12,7 @@ from types import FrameType
 from fdmo_core.plugin_candidates import Candidate
 
 SLOW_SECONDS = 5.0
+LONGEST_REASON = 1000  # characters
 
 
 @contextmanager
@@ -22,8 +23,12 @@ def guarded(candidate: Candidate, *, slow_after: float = SLOW_SECONDS) -> Iterat
         candidate: The plugin that is imported in the block.
         slow_after: Seconds; fdmo's own plugins are not named.
     """
-    with _stdout_to_stderr(), _named_if_slow(candidate, slow_after):
-        yield
+    path = list(sys.path)
+    try:
+        with _stdout_to_stderr(), _named_if_slow(candidate, slow_after):
+            yield
+    finally:
+        sys.path.extend(one for one in path if one not in sys.path)  # others are found by it
 
 
 @contextmanager
@@ -62,6 +67,12 @@ def _named_if_slow(candidate: Candidate, seconds: float) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+def shown(reason: str) -> str:
+    """Return a stranger's words on one line of bearable length, without control characters."""
+    line = " ".join("".join(one if one.isprintable() else " " for one in reason).split())
+    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]} ..."
 
 
 def place_of(error: BaseException, candidate: Candidate) -> str:

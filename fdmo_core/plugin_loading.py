@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from traceback import TracebackException
 from types import ModuleType
 from typing import Any
 
@@ -15,7 +16,7 @@ from fdmo_core.api_version import require_same_version
 from fdmo_core.errors import PluginError
 from fdmo_core.kinds import KINDS, Kind
 from fdmo_core.plugin_candidates import OWN_DISTRIBUTION, Candidate, find_candidates
-from fdmo_core.plugin_import import guarded, place_of
+from fdmo_core.plugin_import import guarded, place_of, shown
 from fdmo_core.plugin_selection import PluginSelection
 from fdmo_core.registration import checked_name, path_of
 
@@ -124,7 +125,9 @@ def load_plugins(
         try:
             with guarded(candidate):
                 components |= components_of(candidate, components)
-        except (Exception, SystemExit) as error:  # a stranger's code may raise anything
+        except KeyboardInterrupt:  # by a person
+            raise
+        except BaseException as error:  # a stranger's code may raise anything
             failures.append(failure_of(candidate, error))
     if failures and environ.get(STRICT_VARIABLE) == "1":
         raise PluginError(
@@ -146,12 +149,13 @@ def select_candidates(environ: Mapping[str, str]) -> tuple[list[Candidate], list
 
 def failure_of(candidate: Candidate, error: BaseException) -> PluginFailure:
     """Return what messages say of a plugin that raised an error."""
-    known = isinstance(error, PluginError)
-    reason = str(error) if known else f"{type(error).__name__}: {error}"
+    reason = "".join(TracebackException.from_exception(error).format_exception_only())
+    if isinstance(error, PluginError):
+        reason = str(error)
     return PluginFailure(
         candidate.name,
         candidate.distribution,
-        " ".join(reason.split()),
+        shown(reason),
         candidate.version,
         place_of(error, candidate),
     )
@@ -177,7 +181,8 @@ def components_of(
     manager = pluggy.PluginManager("fdmo")
     manager.add_hookspecs(hookspecs)
     try:
-        manager.register(candidate.load(), candidate.name)
+        module = candidate.load()
+        manager.register(module, candidate.name)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         raise PluginError(f"{error}. Expected hooks among: {_hook_names()}.") from error
@@ -186,11 +191,7 @@ def components_of(
         register: Callable[[Any], None] = partial(_take, candidate, kind, found, taken)
         getattr(manager.hook, kind.hook)(register=register)
     if not found:
-        raise PluginError(
-            f"It registers no component. Expected at least one function marked with hookimpl in "
-            f"the module of the plugin, named as one of: {_hook_names()}. Add it, or correct "
-            f"the entry point."
-        )
+        raise _registers_nothing(module)
     return found
 
 
@@ -206,11 +207,27 @@ def _take(
     other = found.get(name) or taken.get(name)
     if other is not None:
         raise PluginError(
-            f"{kind.name} '{name}' ({path_of(component)}) has the name of a {other.kind.name} of "
-            f"{other.distribution} ({path_of(other.component)}). Expected a name that is unique "
-            f"over all kinds. Change the name in its config class."
+            f"{kind.name} '{name}' ({path_of(component)}) has the name of another component, the "
+            f"{other.kind.name} of {other.distribution} ({path_of(other.component)}). Expected a "
+            f"name that is unique over all kinds. Change the name in its config class."
         )
     found[name] = LoadedComponent(name, kind, component, candidate.distribution, candidate.version)
+
+
+def _registers_nothing(module: object) -> PluginError:
+    """Return the error on a plugin without a component; it names a hook that is not marked."""
+    unmarked = [kind.hook for kind in KINDS if hasattr(module, kind.hook)]
+    if unmarked:
+        return PluginError(
+            f"It registers no component, though it has {', '.join(unmarked)}. Expected a function "
+            f"of that name that is marked with hookimpl and registers a class. Write @hookimpl "
+            f"above it, or have it call register."
+        )
+    return PluginError(
+        f"It registers no component. Expected at least one function marked with hookimpl in "
+        f"the module of the plugin, named as one of: {_hook_names()}. Add it, or correct "
+        f"the entry point."
+    )
 
 
 def _hook_names() -> str:

@@ -97,6 +97,7 @@ def main(name: str, distribution: str, limit: str, traced: str) -> NoReturn:
     before = read_global_state()
     print(READY, file=channel, flush=True)
     timer = threading.Timer(float(limit), stop)
+    timer.daemon = True
     timer.start()
     with _traced(tracer) if tracer else nullcontext():
         report = _imported(candidate)
@@ -111,7 +112,7 @@ def _imported(candidate: Candidate) -> PluginReport:
     started = time.perf_counter()
     try:
         report = replace(report, components=tuple(components_of(candidate, {})))
-    except (Exception, SystemExit) as error:  # a stranger's code may raise anything
+    except BaseException as error:  # a stranger's code may raise anything
         failure = failure_of(candidate, error)
         report = replace(report, error=failure.reason, place=failure.place)
     return replace(report, seconds=time.perf_counter() - started)

@@ -18,11 +18,14 @@ def checked_name(component: type[Any], kind: Kind) -> str:
     Raises:
         PluginError: It is no class of the kind, or its config class is not as it must be.
     """
-    expected = f"a final subclass of fdmo_core.{kind.interface.__name__}"
+    expected = f"a complete subclass of fdmo_core.{kind.interface.__name__}"
     if not (inspect.isclass(component) and issubclass(component, kind.interface)):
-        raise PluginError(
-            f"{kind.hook} got {component!r}. Expected {expected}. Register the class itself."
+        remedy = (
+            f"Derive it from fdmo_core.{kind.interface.__name__}, or use the hook of its kind"
+            if inspect.isclass(component)
+            else "Register the class itself"
         )
+        raise PluginError(f"{kind.hook} got {component!r}. Expected {expected}. {remedy}.")
     if inspect.isabstract(component):
         missing = ", ".join(sorted(component.__abstractmethods__))
         raise PluginError(
@@ -31,9 +34,10 @@ def checked_name(component: type[Any], kind: Kind) -> str:
         )
     config = getattr(component, "config_class", None)
     if not (inspect.isclass(config) and issubclass(config, ComponentConfig)):
+        found = "no config class" if config is None else f"the config class {config!r}"
         raise PluginError(
-            f"{path_of(component)} has no config class. Expected config_class to be a subclass of "
-            f"fdmo_core.ComponentConfig. Set it on the class."
+            f"{path_of(component)} has {found}. Expected config_class to be a subclass of "
+            f"fdmo_core.ComponentConfig. Derive it from that, and set it on the class."
         )
     name_field = config.model_fields.get("name")
     if name_field is None or get_args(name_field.annotation) != (name_field.default,):

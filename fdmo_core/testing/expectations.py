@@ -69,6 +69,7 @@ def built(component: type[Any], config: Any, *, seed: int = 0, **facts: Any) -> 
 
 def expect_built(component: type[Any], interface: type[Any], config: Any, **facts: Any) -> None:
     """Check that an instance can be made and is one of the interface."""
+    seed = torch.initial_seed()
     try:
         instance = component(config, **facts)
     except Exception as error:
@@ -79,6 +80,12 @@ def expect_built(component: type[Any], interface: type[Any], config: Any, **fact
     expect(
         isinstance(instance, interface),
         f"Construction gives {instance!r}. Expected a {interface.__name__}.",
+        read=interface.__name__,
+    )
+    expect(
+        torch.initial_seed() == seed,
+        "Construction seeds PyTorch's global random generator, so that the seed of the run no "
+        "longer decides what is drawn. Expected no call of torch.manual_seed.",
         read=interface.__name__,
     )
 

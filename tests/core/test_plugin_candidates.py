@@ -65,6 +65,21 @@ def test_a_plugin_whose_module_is_gone_has_no_file(
     assert (found.file(), found.roots()) == (None, [])
 
 
+def test_a_damaged_distribution_is_a_plugin_that_names_no_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torn-1.dist-info").mkdir()
+    (tmp_path / "torn-1.dist-info" / "METADATA").write_text("")
+    (tmp_path / "torn-1.dist-info" / "entry_points.txt").write_text("[fdmo]\ntorn = ???\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    (torn,) = (one for one in find_candidates() if one.name == "torn")
+
+    assert (torn.distribution, torn.version, torn.file()) == ("unknown", "", None)
+    with pytest.raises(PluginError, match=r"Its entry point is '\?\?\?'"):
+        torn.load()
+
+
 def test_a_file_is_imported_by_its_name_so_that_workers_find_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,35 +66,35 @@ BROKEN = {
         f"Plugin 'other_argument' for hook 'register_losses' ... registrar ... among: {HOOKS}.",
     ),
     "registers_nothing": (
-        swapped("@hookimpl\n", ""),
+        "from fdmo_core import hookimpl",
         f"It registers no component. Expected at least one function marked with hookimpl in the "
         f"module of the plugin, named as one of: {HOOKS}. Add it, or correct the entry point.",
     ),
     "repeats": (
         LOSS.format(name="focal"),
-        "loss 'focal' (repeats.Mine) has the name of a loss of fdmo "
+        "loss 'focal' (repeats.Mine) has the name of another component, the loss of fdmo "
         "(fdmo_plugins.losses.focal.FocalLoss). Expected a name that is unique over all kinds. "
         "Change the name in its config class.",
     ),
     "wrong_kind": (
         swapped("register_losses", "register_datasets"),
-        "register_datasets got <class 'wrong_kind.Mine'>. Expected a final subclass of "
-        "fdmo_core.Dataset. Register the class itself.",
+        "register_datasets got <class 'wrong_kind.Mine'>. Expected a complete subclass of "
+        "fdmo_core.Dataset. Derive it from fdmo_core.Dataset, or use the hook of its kind.",
     ),
     "gives_instance": (
         swapped("register(Mine)", "register(3)"),
-        "register_losses got 3. Expected a final subclass of fdmo_core.Loss. Register the class "
+        "register_losses got 3. Expected a complete subclass of fdmo_core.Loss. Register the class "
         "itself.",
     ),
     "is_abstract": (
         swapped("def forward", "def backward"),
-        "is_abstract.Mine does not define forward. Expected a final subclass of fdmo_core.Loss. "
+        "is_abstract.Mine does not define forward. Expected a complete subclass of fdmo_core.Loss. "
         "Define what is missing.",
     ),
     "has_no_config": (
         swapped("config_class = Config", "pass"),
         "has_no_config.Mine has no config class. Expected config_class to be a subclass of "
-        "fdmo_core.ComponentConfig. Set it on the class.",
+        "fdmo_core.ComponentConfig. Derive it from that, and set it on the class.",
     ),
     "fixes_no_name": (
         swapped('Literal["broken"]', "str"),
@@ -112,9 +112,29 @@ BROKEN = {
         "fdmo has version 1. Expected FDMO_API = 1 ... "
         "Install a fdmo with version 2 ... --no-plugin.",
     ),
+    "strange_config": (
+        swapped("class Config(ComponentConfig):", "class Config:"),
+        "strange_config.Mine has the config class <class 'strange_config.Config'>. Expected "
+        "config_class to be a subclass of fdmo_core.ComponentConfig. Derive it from that, and set "
+        "it on the class.",
+    ),
+    "unmarked": (
+        swapped("@hookimpl\n", ""),
+        "It registers no component, though it has register_losses. Expected a function of that "
+        "name that is marked with hookimpl and registers a class. Write @hookimpl above it, or "
+        "have it call register.",
+    ),
+    "raises_anything": (
+        "class Odd(BaseException):\n    def __str__(self): raise RuntimeError\n\nraise Odd",
+        "raises_anything.Odd: <exception str() failed>",
+    ),
+    "talks_at_length": (
+        "raise ValueError('\\x1b[31m' + 'a' * 5000)",
+        f"ValueError: [31m{'a' * 984} ...",
+    ),
     "half_good": (
         LOSS.format(name="half") + "    register(None)\n",
-        "register_losses got None. Expected a final subclass of fdmo_core.Loss. Register the "
+        "register_losses got None. Expected a complete subclass of fdmo_core.Loss. Register the "
         "class itself.",
     ),
 }

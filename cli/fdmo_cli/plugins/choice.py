@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,7 +18,7 @@ NoPluginOption = Annotated[
     ),
 ]
 PluginsDirOption = Annotated[
-    list[Path] | None,
+    list[str] | None,  # a path would make the current folder of an empty text
     typer.Option(
         PLUGINS_DIR,
         metavar="DIR",
@@ -31,7 +30,13 @@ PluginsDirOption = Annotated[
 
 def choose_plugins(no_plugin: NoPluginOption = None, plugins_dir: PluginsDirOption = None) -> None:
     """Add the options to the environment, where this process and its workers read them."""
-    folders = [str(one.absolute()) for one in plugins_dir or ()]
+    for option, values in ((NO_PLUGIN, no_plugin), (PLUGINS_DIR, plugins_dir)):
+        if "" in (values or ()):
+            raise typer.BadParameter(
+                f"{option} is empty. Expected a name. Leave the option out, or see why a variable "
+                f"that it is taken from is not set."
+            )
+    folders = [os.path.abspath(one) for one in plugins_dir or ()]  # noqa: PTH100
     _add("FDMO_NO_PLUGIN", no_plugin or [], ",")
     _add("FDMO_PLUGINS_DIR", folders, os.pathsep)
 

@@ -42,6 +42,7 @@ def _use_package(name: str, out: Path) -> tuple[str, ...]:
     return (
         f"pip install -e {shlex.quote(f'{folder}[test]')}",
         f"pytest {shlex.quote(str(folder))}",
+        f"fdmo plugins check {name}",
         f"fdmo train --plugin {name}",
     )
 

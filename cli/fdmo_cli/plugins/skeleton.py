@@ -5,6 +5,7 @@ The templates are texts with ``$name`` and a few more places to fill in; see :cl
 
 import ast
 import builtins
+import keyword
 import os
 import re
 import shutil
@@ -112,6 +113,11 @@ def _require_free(names: Names, registry: "Registry") -> None:
             f"The name '{names.name}' is taken, by the {taken.kind.name} of {taken.distribution}. "
             f"Expected a name that is unique over all kinds. Choose another one; 'fdmo plugins' "
             f"lists those that are taken."
+        )
+    if keyword.iskeyword(names.module):
+        raise ConfigError(
+            f"'{names.module}' is a word of Python's own. Expected a name that can be imported. "
+            f"Say more, for instance 'my-{names.name}'."
         )
     if find_spec(names.module) is not None:
         raise ConfigError(

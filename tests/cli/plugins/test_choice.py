@@ -67,6 +67,19 @@ def test_an_unknown_name_ends_the_command(fdmo: Command) -> None:
     assert result.stderr.startswith("Error: Unknown plugin 'fdmo-poly' in --no-plugin")
 
 
+@pytest.mark.parametrize("option", ["--plugins-dir", "--no-plugin"])
+def test_an_empty_value_is_refused_and_no_file_of_the_current_folder_is_run(
+    fdmo: Command, tmp_path: Path, option: str
+) -> None:
+    (tmp_path / "build.py").write_text("raise SystemExit(9)")
+
+    result = fdmo("plugins", f"{option}=", cwd=tmp_path)
+
+    assert result.returncode == 2
+    assert f"{option} is empty." in " ".join(result.stderr.split())
+    assert "build" not in result.stderr
+
+
 def test_an_option_without_its_value_is_code_2(fdmo: Command) -> None:
     result = fdmo("train", "--no-plugin")
 

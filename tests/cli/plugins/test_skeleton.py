@@ -130,3 +130,9 @@ def test_nothing_is_left_where_writing_fails_half_way(tmp_path: Path) -> None:
         write_plugin(tmp_path, files)
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["class", "import"])
+def test_a_module_that_cannot_be_imported_by_its_name_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"'{name}' is a word of Python's own"):
+        Names.of(name, "loss", NOTHING_TAKEN, one_file=True)

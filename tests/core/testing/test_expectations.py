@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from fdmo_core.interfaces import Loss
 from fdmo_core.testing.expectations import (
     differing,
     expect,
+    expect_built,
     expect_no_global_randomness,
     expect_optimized,
     expect_tensor,
@@ -94,3 +96,19 @@ def test_an_optimizer_steps_the_module_s_own_parameters_only() -> None:
 
     with pytest.raises(AssertionError, match="no trainable parameter of the module itself"):
         expect_optimized(layer, {"all": torch.optim.SGD(weights)}, read="Loss")
+
+
+class Reseeding(Loss):
+    """Decides for all of the run what is drawn."""
+
+    def __init__(self, config: object, *, class_counts: torch.Tensor) -> None:
+        super().__init__(config, class_counts=class_counts)
+        torch.manual_seed(0)
+
+    def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return logits.sum()
+
+
+def test_a_constructor_that_seeds_everything_is_told() -> None:
+    with torch.random.fork_rng(), pytest.raises(AssertionError, match=r"torch\.manual_seed"):
+        expect_built(Reseeding, Loss, None, class_counts=torch.ones(3))
