@@ -133,8 +133,9 @@ def find_candidates(folders: Iterable[Path] = ()) -> list[Candidate]:
 
 
 def _installed(point: EntryPoint) -> Candidate:
-    fields = dict(point.dist.metadata.items()) if point.dist else {}  # some are not there if torn
-    return Candidate(point.name, fields.get("Name", "unknown"), fields.get("Version", ""), point)
+    fields = point.dist.metadata.json if point.dist else {}  # one that is torn lacks them
+    name, version = (str(fields.get(key, "")) for key in ("name", "version"))
+    return Candidate(point.name, name or "unknown", version, point)
 
 
 def _files_in(folder: Path) -> Iterator[Candidate]:
