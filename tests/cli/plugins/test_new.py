@@ -95,13 +95,14 @@ def test_it_says_what_it_wrote_and_what_to_do_next(fdmo: Command, tmp_path: Path
         "plugins", "new", "soft-labels", "--kind", "loss", "--out", "my plugins", cwd=tmp_path
     )
 
-    *written, heading, install, test, use = result.stdout.splitlines()
+    *written, heading, install, test, check, use = result.stdout.splitlines()
     folder = Path("my plugins/fdmo-soft-labels")
     assert written == [f"Wrote {folder / name}" for name in FILES]
     assert all((tmp_path / folder / name).is_file() for name in FILES)
     assert heading == "Next:"
     assert install == "  pip install -e 'my plugins/fdmo-soft-labels[test]'"
     assert test == "  pytest 'my plugins/fdmo-soft-labels'"
+    assert check == "  fdmo plugins check soft-labels"
     assert use == "  fdmo train --plugin soft-labels"
     assert result.stderr == ""
 
