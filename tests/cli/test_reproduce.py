@@ -243,13 +243,17 @@ def killed(lookalikes: dict[str, Path], tmp_path: Path) -> Path:
         "--out",
         str(tmp_path),
     ]
+    second = tmp_path / "seed-0" / "ldam-real"
+    second.mkdir(parents=True)
+    os.mkfifo(second / "log.jsonl")  # who opens it waits for a reader, who never comes
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "seed-0" / "ldam-real" / "log.jsonl").exists():
+    while not (second / "data.json").exists():
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
+    (second / "log.jsonl").unlink()
     assert process.returncode != 0
     assert "Stopped. The same command goes on from here." in told
     return tmp_path
