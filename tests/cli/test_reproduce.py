@@ -247,7 +247,13 @@ def killed(lookalikes: dict[str, Path], tmp_path: Path) -> Path:
     second.mkdir(parents=True)
     os.mkfifo(second / "log.jsonl")  # who opens it waits for a reader, who never comes
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's '&' ignores it
+    )
     while not (second / "data.json").exists():
         assert process.poll() is None
         time.sleep(0.02)
