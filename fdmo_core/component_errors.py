@@ -116,8 +116,7 @@ def _is_in_package(frame: FrameType, component: type[Any]) -> bool:
 
 
 def _describe(one: Resolved[Any]) -> str:
-    origin = one.origin
-    return f"{origin.kind.name} '{origin.name}' of {origin.distribution} {origin.version}".rstrip()
+    return f"{one.origin.kind.name} '{one.origin.name}' of {one.origin.origin}"
 
 
 def _notes(error: BaseException) -> list[str]:

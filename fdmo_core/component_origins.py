@@ -1,6 +1,7 @@
 """Which distribution a run had its components from, as ``environment.json`` keeps it."""
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +29,18 @@ class Origin(NamedTuple):
     version: str
 
     def __str__(self) -> str:
-        return f"{self.distribution} {self.version}".rstrip()
+        return describe_origin(self.distribution, self.version)
+
+
+def describe_origin(distribution: str, version: str) -> str:
+    """Return how messages name a distribution, or a file, which has no version."""
+    return f"{distribution} {version}".rstrip()
+
+
+def same_distribution(one: str, other: str) -> bool:
+    """Return whether two names are one to an installer: case, ``-``, ``_`` and ``.`` are alike."""
+    plain, other_plain = (re.sub(r"[-_.]+", "-", name).lower() for name in (one, other))
+    return plain == other_plain
 
 
 def read_origins(folders: Iterable[Path]) -> dict[str, Origin]:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+from fdmo_core.component_origins import describe_origin
 from fdmo_core.errors import PluginError
 
 ENTRY_POINT_GROUP = "fdmo"
@@ -40,7 +41,7 @@ class Candidate:
     @property
     def origin(self) -> str:
         """Distribution and version, as messages name them."""
-        return f"{self.distribution} {self.version}".strip()
+        return describe_origin(self.distribution, self.version)
 
     def load(self) -> object:
         """Import it and return what holds the hooks.

@@ -13,6 +13,7 @@ import pluggy
 
 from fdmo_core import hookspecs
 from fdmo_core.api_version import require_same_version
+from fdmo_core.component_origins import describe_origin
 from fdmo_core.errors import PluginError
 from fdmo_core.kinds import KINDS, Kind
 from fdmo_core.plugin_candidates import OWN_DISTRIBUTION, Candidate, find_candidates
@@ -51,6 +52,11 @@ class LoadedComponent:
     version: str
 
     @property
+    def origin(self) -> str:
+        """Distribution and version, as messages name them."""
+        return describe_origin(self.distribution, self.version)
+
+    @property
     def summary(self) -> str:
         """The first line of the component's docstring."""
         return (inspect.getdoc(self.component) or "").partition("\n")[0]
@@ -75,7 +81,7 @@ class PluginFailure:
     place: str = ""
 
     def __str__(self) -> str:
-        origin = f"{self.distribution} {self.version}".strip()
+        origin = describe_origin(self.distribution, self.version)
         place = f" ({self.place})" if self.place else ""
         return f"Plugin '{self.plugin}' of {origin} is left out{place}: {self.reason}"
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fdmo_core.component_origins import describe_origin
 from fdmo_core.plugin_candidates import Candidate, find_candidate, find_candidates
 from fdmo_core.plugin_selection import PluginSelection
 
@@ -52,6 +53,11 @@ class PluginReport:
         """Return the report on a plugin of which only the file is known yet."""
         place = str(candidate.file() or "")
         return cls(candidate.name, candidate.distribution, candidate.version, place=place)
+
+    @property
+    def origin(self) -> str:
+        """Distribution and version, as messages name them."""
+        return describe_origin(self.distribution, self.version)
 
     @property
     def is_fine(self) -> bool:

@@ -1,12 +1,12 @@
 """Which of the plugins that are there are loaded: what the environment and the options narrow."""
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from fdmo_core.component_origins import same_distribution
 from fdmo_core.errors import ConfigError
 from fdmo_core.plugin_candidates import Candidate
 
@@ -76,11 +76,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _is_called(candidate: Candidate, name: str) -> bool:
-    return _plain(name) in (_plain(candidate.distribution), _plain(candidate.name))
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return any(same_distribution(name, one) for one in (candidate.distribution, candidate.name))
 
 
 def _require_known(name: str, known: Sequence[Candidate], option: str, variable: str) -> None:

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
 
-from fdmo_core.component_origins import Origin, read_origins
+from fdmo_core.component_origins import Origin, read_origins, same_distribution
 from fdmo_core.errors import ConfigError, UnknownComponentError
 from fdmo_core.kinds import KIND_OF_INTERFACE, Kind
 from fdmo_core.plugin_loading import OWN_DISTRIBUTION, LoadedComponent, LoadedPlugins
@@ -98,8 +98,7 @@ class Registry:
             if now is None or now.distribution == then.distribution == OWN_DISTRIBUTION:
                 continue  # fdmo's own files have a format number
             if (now.distribution, now.version) != (then.distribution, then.version):
-                here = f"{now.distribution} {now.version}".rstrip()
-                which = then.run, str(then), here
+                which = then.run, str(then), now.origin
                 changed.setdefault(which, []).append(f"{now.kind.name} '{name}'")
         return [
             f"{' and '.join(names)}: {run} had {then}, and here is {here}."
@@ -111,6 +110,12 @@ class Registry:
         chosen = [one for one in self._components.values() if kind is None or one.kind is kind]
         order = [kind.name for kind in KIND_OF_INTERFACE.values()]
         return sorted(chosen, key=lambda one: (order.index(one.kind.name), one.name))
+
+    def of_distribution(self, name: str) -> list[LoadedComponent]:
+        """Return what a distribution supplies; nothing if a component has that very name."""
+        if name in self._components:
+            return []
+        return [one for one in self.components() if same_distribution(one.distribution, name)]
 
     def find(self, name: str) -> LoadedComponent:
         """Return the component of a name, whatever its kind.

@@ -210,23 +210,7 @@ def in_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     server.communicate()
 
 
-LOSS = """
-from typing import Literal
-from fdmo_core import ComponentConfig, Loss, hookimpl
-
-class Config(ComponentConfig):
-    name: Literal["{name}"] = "{name}"
-
-class Mine(Loss):
-    config_class = Config
-
-    def forward(self, logits, labels):
-        return logits.sum()
-
-@hookimpl
-def register_losses(register):
-    register(Mine)
-"""
+LOSS = Path(__file__).with_name("one_loss.txt").read_text()  # a plugin; {name} is its loss
 
 
 @pytest.fixture(scope="session")

@@ -16,25 +16,7 @@ from statistics import median
 from measure import Benchmark
 
 NUM_PLUGINS, ROUNDS = 20, 5
-LOSS = """
-from typing import Literal
-from fdmo_core import ComponentConfig, Loss, hookimpl
-
-FDMO_API = 1
-
-class Config(ComponentConfig):
-    name: Literal["mine-{number}"] = "mine-{number}"
-
-class Mine(Loss):
-    config_class = Config
-
-    def forward(self, logits, labels):
-        return logits.sum()
-
-@hookimpl
-def register_losses(register):
-    register(Mine)
-"""
+LOSS = (Path(__file__).parents[1] / "one_loss.txt").read_text()
 
 
 def install(site: Path) -> None:
@@ -46,7 +28,7 @@ def install(site: Path) -> None:
             f"Metadata-Version: 2.1\nName: fdmo-mine-{number}\nVersion: 1.0\n"
         )
         (metadata / "entry_points.txt").write_text(f"[fdmo]\nmine = fdmo_mine_{number}\n")
-        (site / f"fdmo_mine_{number}.py").write_text(LOSS.format(number=number))
+        (site / f"fdmo_mine_{number}.py").write_text(LOSS.format(name=f"mine-{number}"))
 
 
 def cpu_seconds(site: str, *arguments: str) -> float:

@@ -23,23 +23,7 @@ loaded = load_plugins()
 components = {one.name: [one.distribution, one.version] for one in loaded.components.values()}
 print(json.dumps({"components": components, "failures": list(map(str, loaded.failures))}))
 """
-LOSS = """
-from typing import Literal
-from fdmo_core import ComponentConfig, Loss, hookimpl
-
-class Config(ComponentConfig):
-    name: Literal["{name}"] = "{name}"
-
-class Mine(Loss):
-    config_class = Config
-
-    def forward(self, logits, labels):
-        return logits.sum()
-
-@hookimpl
-def register_losses(register):
-    register(Mine)
-"""
+LOSS = (Path(__file__).parents[1] / "one_loss.txt").read_text()
 Install = Callable[[Path, str, str], None]
 Python = Callable[..., subprocess.CompletedProcess[str]]
 HOOKS = (
@@ -209,7 +193,7 @@ def test_a_run_that_needs_a_missing_component_says_what_failed(
     assert result.returncode == 1
     assert last.startswith("Error: Unknown component 'half'.")
     assert "Plugin 'half_good' of fdmo-half-good 1.2 is left out (" in last
-    assert "half_good.py, line 17): register_losses got None." in last
+    assert "half_good.py, line 16): register_losses got None." in last
     assert "Traceback" not in result.stderr
 
 

@@ -43,7 +43,7 @@ def check(
     for component in chosen:
         outcomes = []
         if not as_json:
-            typer.echo(f"{component.name} ({component.kind.name}) of {_origin(component)}")
+            typer.echo(f"{component.name} ({component.kind.name}) of {component.origin}")
         for one in _outcomes(component, content):
             outcomes.append(one)
             if not as_json:
@@ -66,13 +66,11 @@ def _chosen(registry: "Registry", name: str | None, *, every: bool) -> list["Loa
     from fdmo_core.errors import ConfigError
     from fdmo_core.plugin_loading import OWN_DISTRIBUTION
 
-    components = registry.components()
     if name is not None and every:
         raise ConfigError(f"'{name}' is given beside --all. Expected one of them. Leave one out.")
     if name is not None:
-        of_distribution = [one for one in components if one.distribution == name]
-        return of_distribution or [registry.find(name)]
-    chosen = [one for one in components if every or one.distribution != OWN_DISTRIBUTION]
+        return registry.of_distribution(name) or [registry.find(name)]
+    chosen = [one for one in registry.components() if every or one.distribution != OWN_DISTRIBUTION]
     if not chosen:
         raise ConfigError(
             "Every component that is loaded is fdmo's own. Expected another plugin to check. "
@@ -120,10 +118,6 @@ def _outcomes(component: "LoadedComponent", content: dict[str, Any]) -> Iterator
         if one is None:
             return
         yield one
-
-
-def _origin(component: "LoadedComponent") -> str:
-    return f"{component.distribution} {component.version}".strip()
 
 
 def _lines(one: "Outcome") -> str:

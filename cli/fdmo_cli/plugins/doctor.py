@@ -141,7 +141,6 @@ def _manners(report: "PluginReport", at: str) -> Finding:
 
 
 def _print(report: "PluginReport", finding: Finding) -> None:
-    origin = f"{report.distribution} {report.version}".strip()
-    typer.echo(f"{finding.status:<7}  '{report.plugin}' of {origin}: {finding.found}")
+    typer.echo(f"{finding.status:<7}  '{report.plugin}' of {report.origin}: {finding.found}")
     if finding.advice:
         typer.echo(f"{'':<7}  -> {finding.advice}")

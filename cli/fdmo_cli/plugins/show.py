@@ -3,15 +3,11 @@
 import json
 import textwrap
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from fdmo_cli.options import JsonOption
-
-if TYPE_CHECKING:
-    from fdmo_core.plugin_loading import LoadedComponent
-    from fdmo_core.registry import Registry
 
 NameArgument = Annotated[str, typer.Argument(help="A component, or an installed distribution.")]
 
@@ -22,7 +18,7 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
     from fdmo_cli.session import load_registry
 
     registry = load_registry()
-    supplied = [describe_component(one) for one in _of_distribution(registry, name)]
+    supplied = [describe_component(one) for one in registry.of_distribution(name)]
     if supplied:
         if as_json:
             typer.echo(json.dumps({"distribution": name, "components": supplied}))
@@ -33,22 +29,16 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
     typer.echo(json.dumps(described) if as_json else "\n".join(_full(described)))
 
 
-def _of_distribution(registry: "Registry", name: str) -> "list[LoadedComponent]":
-    """Return what a distribution supplies; nothing if a component has that name."""
-    found = registry.components()
-    if any(one.name == name for one in found):
-        return []
-    wanted = _comparable(name)
-    return [one for one in found if _comparable(one.distribution) == wanted]
+def _heading(one: dict[str, Any]) -> str:
+    from fdmo_core.component_origins import describe_origin
 
-
-def _comparable(distribution: str) -> str:
-    return distribution.lower().replace("_", "-").replace(".", "-")
+    origin = describe_origin(one["distribution"], one["version"])
+    return f"{one['name']} ({one['kind']} of {origin})"
 
 
 def _brief(one: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of a component among others."""
-    yield f"{one['name']} ({one['kind']} of {one['distribution']} {one['version']})"
+    yield _heading(one)
     yield from _wrapped(one["summary"], "  ")
     for source in one["source"]:
         yield from _wrapped(source, "  ")
@@ -56,7 +46,7 @@ def _brief(one: dict[str, Any]) -> Iterator[str]:
 
 def _full(one: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of a component alone."""
-    yield f"{one['name']} ({one['kind']} of {one['distribution']} {one['version']})"
+    yield _heading(one)
     for paragraph in one["description"]:
         yield from ("", *_wrapped(paragraph))
     if one["source"]:
