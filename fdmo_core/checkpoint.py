@@ -1,42 +1,74 @@
-"""Save and restore a phase between two epochs: weights, optimizers and the position, no pickle.
+"""Save and restore a phase between two steps: weights, optimizers and the position, no pickle.
 
-All of it is one safetensors file, with JSON in its header, so that a kill leaves the old file or
-the new one.
+All of it is one sealed file, so that a kill leaves the old file or the new one, and a damaged file
+is known. The one before is kept beside it.
 
 Random generators are not saved, for none lives longer than a step; see fdmo_core.randomness.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import load
+from pydantic import Field
 from torch import Tensor, nn
 
 from fdmo_core.errors import RunFolderError
-from fdmo_core.files import write_tensors
+from fdmo_core.sealed import Sealed, read_sealed, write_sealed
+from fdmo_core.settings import Settings
 
-FORMAT_VERSION = 1
-METADATA_KEY = "fdmo"
+FORMAT_VERSION = 2
+
+
+class CheckpointConfig(Settings):
+    """How often a phase is saved; always at its end, and when the run is asked to stop."""
+
+    minutes: float = Field(
+        default=5.0, gt=0, description="Minutes between two checkpoints of a phase."
+    )
+    steps: int = Field(
+        default=0, ge=0, description="Steps between two checkpoints; 0 goes by time alone."
+    )
+
+
+class Position(NamedTuple):
+    """How far a phase has come.
+
+    Attributes:
+        done: Steps that are behind it.
+        total: Steps in all.
+    """
+
+    done: int
+    total: int
+
+    @property
+    def is_end(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.done == self.total
+
+
+def checkpoint_files(folder: Path, phase: str) -> tuple[Path, Path]:
+    """Return where a phase's last checkpoint is, and where the one before."""
+    return folder / f"{phase}.safetensors", folder / f"{phase}.previous.safetensors"
 
 
 def save_checkpoint(
     folder: Path,
     phase: str,
     *,
-    done: int,
+    position: Position,
     module: nn.Module,
     optimizers: Mapping[str, torch.optim.Optimizer],
     scaler: torch.amp.GradScaler | None = None,
 ) -> None:
-    """Write the state of a phase as ``PHASE.safetensors``.
+    """Write the state of a phase as ``PHASE.safetensors``; keep the one that was there as well.
 
     Args:
         folder: An existing folder.
         phase: Such as ``"phase1"``.
-        done: How many epochs or steps the state has behind it.
+        position: How many steps the state has behind it.
         module: All weights and buffers that the phase changes.
         optimizers: By name.
         scaler: Of fp16's slopes, if the phase has one.
@@ -51,38 +83,24 @@ def save_checkpoint(
                 tensors[f"optimizer.{name}.{index}.{key}"] = value
     for key, value in (scaler.state_dict() if scaler else {}).items():
         tensors[f"scaler.{key}"] = torch.tensor(value, dtype=torch.float64)
-    head = {"format": FORMAT_VERSION, "phase": phase, "done": done, "optimizers": groups}
-    write_tensors(
-        folder / f"{phase}.safetensors", tensors, metadata={METADATA_KEY: json.dumps(head)}
-    )
+    head = {"format": FORMAT_VERSION, "phase": phase, **position._asdict(), "optimizers": groups}
+    last, before = checkpoint_files(folder, phase)
+    write_sealed(last, head, tensors, keep_old_as=before)
 
 
 def load_checkpoint(
-    folder: Path,
-    phase: str,
+    file: Path,
     *,
     module: nn.Module,
     optimizers: Mapping[str, torch.optim.Optimizer],
     scaler: torch.amp.GradScaler | None = None,
-) -> int:
-    """Restore what :func:`save_checkpoint` wrote and return ``done``.
+) -> Position:
+    """Restore what :func:`save_checkpoint` wrote and return how far the phase was.
 
     Raises:
         RunFolderError: The checkpoint is missing, damaged, of another format, or of another run.
     """
-    name = f"The checkpoint of {phase} in {folder}"
-    try:
-        content = (folder / f"{phase}.safetensors").read_bytes()
-        tensors = load(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        head = json.loads(header["__metadata__"][METADATA_KEY])
-        found = head.get("format")
-    except Exception as error:  # safetensors raises a type of its own
-        raise RunFolderError(
-            f"{name} cannot be read: {error}. Expected a whole {phase}.safetensors as fdmo writes "
-            f"it. Train again in a new folder."
-        ) from error
-    require_format(found, name)
+    head, tensors = read_checkpoint(file)
     try:
         module.load_state_dict(_below("module.", tensors))
         for key, optimizer in optimizers.items():
@@ -92,12 +110,30 @@ def load_checkpoint(
             state = _below("scaler.", tensors)
             kinds = {key: type(value) for key, value in scaler.state_dict().items()}
             scaler.load_state_dict({key: kind(state[key].item()) for key, kind in kinds.items()})
-        return int(head["done"])
-    except (KeyError, RuntimeError, ValueError) as error:
+        return Position(int(head["done"]), int(head["total"]))
+    except (KeyError, RuntimeError, ValueError, TypeError) as error:
         raise RunFolderError(
-            f"{name} does not fit the run: {error}. Expected one of the same configuration and "
-            f"plugin versions. Use the run's own config.toml, or train again in a new folder."
+            f"The checkpoint {file} does not fit the run: {error}. Expected one of the same "
+            f"configuration and plugin versions. Use the run's own config.toml, or train again in "
+            f"a new folder."
         ) from error
+
+
+def read_checkpoint(file: Path) -> Sealed:
+    """Return what a checkpoint holds, once it is known to be whole and of this format.
+
+    Raises:
+        RunFolderError: The checkpoint is missing, damaged or of another format.
+    """
+    try:
+        content = read_sealed(file)
+    except Exception as error:  # safetensors raises a type of its own
+        raise RunFolderError(
+            f"The checkpoint {file} cannot be read: {error}. Expected the whole file as fdmo wrote "
+            f"it. Train again in a new folder."
+        ) from error
+    require_format(content.head.get("format"), f"The checkpoint {file}", FORMAT_VERSION)
+    return content
 
 
 def _restore_optimizer(
@@ -113,11 +149,11 @@ def _restore_optimizer(
         held |= {key: torch.empty_like(parameter).copy_(one) for key, one in fitting.items()}
 
 
-def require_format(found: object, what: str) -> None:
+def require_format(found: object, what: str, expected: int) -> None:
     """Raise a RunFolderError unless the format is the one that this version writes."""
-    if found != FORMAT_VERSION:
+    if found != expected:
         raise RunFolderError(
-            f"{what} has format {found!r}. Expected {FORMAT_VERSION}. Use the version of fdmo that "
+            f"{what} has format {found!r}. Expected {expected}. Use the version of fdmo that "
             f"wrote it (environment.json of the run names it), or train again."
         )
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from fdmo_core.augmentation import AugmentationConfig
 from fdmo_core.batches import LoadingConfig
+from fdmo_core.checkpoint import CheckpointConfig
 from fdmo_core.compute import ComputeConfig
 from fdmo_core.errors import ConfigError, UnknownComponentError
 from fdmo_core.folds import CrossfitConfig
@@ -50,6 +51,7 @@ class RunConfig(Settings):
     data: Section = Field(default={"name": "garments"}, description="The data set.")
     loading: LoadingConfig = LoadingConfig()
     cache: CacheConfig = CacheConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
     compute: ComputeConfig = ComputeConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     texture_stream: Section = Field(default={"name": "small-vgg"}, description="Extractor F_t.")

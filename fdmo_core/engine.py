@@ -102,9 +102,9 @@ def train(
         rebalancer,
         seed=run.core.seed,
         journal=journal,
-        first_step=recorder.restore("phase2", rebalancer, rebalancer.optimizers()),
-        after_epoch=lambda done: recorder.checkpoint(
-            "phase2", done, rebalancer, rebalancer.optimizers()
+        first_step=recorder.restore("phase2", rebalancer, rebalancer.optimizers(), journal=journal),
+        after_step=lambda position: recorder.after_step(
+            "phase2", position, rebalancer, rebalancer.optimizers()
         ),
     )
     after = rebalancer.classifier

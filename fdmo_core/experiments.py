@@ -5,7 +5,7 @@ goes on from its checkpoints, so an experiment is continued by starting it again
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,10 +18,9 @@ from fdmo_core.errors import ConfigError, DataError, FdmoError, RunFolderError
 from fdmo_core.files import make_folder
 from fdmo_core.network import Network
 from fdmo_core.recorder import DECIDE_PHASE1
+from fdmo_core.resuming import WITHOUT_INFLUENCE, changes
 from fdmo_core.samples import Splits
 from fdmo_core.world import World
-
-WITHOUT_INFLUENCE = ("loading", "cache.folder", "cache.max_gib")  # on the result
 
 
 @dataclass(frozen=True)
@@ -80,10 +79,9 @@ def require_same_settings(cells: Sequence[Cell]) -> None:
         file = cell.folder / "config.toml"
         if not file.is_file():
             continue
-        before, now = _flat(read_toml(file)), _flat(cell.run.as_dict())
-        for key in sorted(before.keys() | now.keys()):
-            if before.get(key) != now.get(key) and not key.startswith(WITHOUT_INFLUENCE):
-                problem = f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
+        for key, before, now in changes(read_toml(file), cell.run.as_dict()):
+            if not key.startswith(WITHOUT_INFLUENCE):
+                problem = f"{key} was {before!r}, is {now!r}"
                 problems.setdefault(problem, []).append(str(cell.folder))
     if problems:
         lines = [f"{problem}: {', '.join(folders)}" for problem, folders in problems.items()]
@@ -92,17 +90,6 @@ def require_same_settings(cells: Sequence[Cell]) -> None:
             + "\n  ".join(lines)
             + "\nExpected the same settings. Choose another folder with --out, or go back to them."
         )
-
-
-def _flat(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings by ``section.key``."""
-    flat: dict[str, Any] = {}
-    for section, value in content.items():
-        if isinstance(value, Mapping):
-            flat |= {f"{section}.{key}": one for key, one in value.items()}
-        else:
-            flat[section] = value
-    return flat
 
 
 @dataclass

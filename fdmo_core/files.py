@@ -1,4 +1,8 @@
-"""Files that are whole or absent: written under a temporary name, then renamed."""
+"""Files that are whole or absent: written under a temporary name, then renamed.
+
+Both the bytes and the new name are on the disk before a writer returns, so that a machine that
+loses its power leaves the old file or the new one as well.
+"""
 
 import json
 import os
@@ -26,12 +30,25 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
+        reach_disk(temporary)
         temporary.replace(path)
+        reach_disk(path.parent)
     except (OSError, SafetensorError) as error:
         raise cannot_write(path, error) from error
     finally:
         with suppress(NotADirectoryError):  # told above: the folder is a file
             temporary.unlink(missing_ok=True)
+
+
+def reach_disk(path: Path) -> None:
+    """Return when a file's bytes, or a folder's names, are on the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folder
+    descriptor = os.open(path, os.O_RDWR if path.is_file() and os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def require_no_device(path: Path) -> None:
@@ -72,7 +89,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON document, two spaces a level."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, as_json(content))
+
+
+def as_json(content: Any) -> str:
+    """Return a JSON document as :func:`write_json` writes it."""
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def write_tensors(
@@ -82,8 +104,17 @@ def write_tensors(
     from safetensors.torch import save_file  # here: who writes no tensors need not wait for torch
 
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with replacing(path) as temporary:
-        temporary.touch()
-        mode = temporary.stat().st_mode  # what the umask allows; safetensors makes files private
+    with replacing(path) as temporary, with_usual_mode(temporary):
         save_file(contiguous, temporary, dict(metadata) if metadata else None)
-        temporary.chmod(mode)
+
+
+@contextmanager
+def with_usual_mode(path: Path) -> Iterator[None]:
+    """Give the file that the block writes the mode that the umask allows.
+
+    The safetensors package makes files that only their owner may read.
+    """
+    path.touch()
+    mode = path.stat().st_mode
+    yield
+    path.chmod(mode)

@@ -585,7 +585,6 @@ class Rebalancer(nn.Module, ABC):
 
     Attributes:
         num_steps: How many steps there are.
-        steps_per_epoch: After how many steps the engine writes a checkpoint.
         notices: What a person should know before the first step, a sentence each.
 
     Args:
@@ -595,7 +594,6 @@ class Rebalancer(nn.Module, ABC):
 
     config_class: ClassVar[type[ComponentConfig]]
     num_steps: int
-    steps_per_epoch: int
     notices: Sequence[str] = ()
 
     def __init__(self, config: Any, *, parts: Phase2Parts) -> None:

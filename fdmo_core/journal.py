@@ -2,15 +2,17 @@
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from fdmo_core.errors import TrainingError
 from fdmo_core.files import cannot_write
+from fdmo_core.stopping import StopRequest
 
 
 class Progress(NamedTuple):
@@ -36,6 +38,7 @@ class Journal:
         path: The log file, to which lines are added; None writes none.
         show: Told every progress.
         say: Told every notice, a sentence for the person who waits.
+        stop: Whether the run was asked to stop.
 
     Raises:
         RunFolderError: The log cannot be written, for instance because the disk is full.
@@ -47,13 +50,15 @@ class Journal:
         *,
         show: Callable[[Progress], None] = lambda _: None,
         say: Callable[[str], None] = lambda _: None,
+        stop: StopRequest | None = None,
     ) -> None:
         try:
-            self._file = None if path is None else path.open("a", encoding="utf-8")
+            self._file = None if path is None else _open_log(path)
         except OSError as error:
             raise cannot_write(Path(str(path)), error) from error
         self._show = show
         self._say = say
+        self._stop = stop or StopRequest()
 
     def __enter__(self) -> "Journal":
         return self
@@ -86,8 +91,13 @@ class Journal:
         self._show(Progress(phase, index + 1, total, dict(terms)))
 
     def progress(self, phase: str, done: int, total: int) -> None:
-        """Show how far something has come that has no terms, without a line in the log."""
+        """Show how far something has come that has no terms, without a line in the log.
+
+        Raises:
+            Interrupted: The run was asked to stop, and nothing is to be saved here.
+        """
         self._show(Progress(phase, done, total, {}))
+        self._stop.obey(f"at {done} of {total} of {phase}")
 
     def notice(self, text: str) -> None:
         """Record and show a sentence."""
@@ -102,3 +112,21 @@ class Journal:
             self._file.flush()
         except OSError as error:
             raise cannot_write(Path(self._file.name), error) from error
+
+
+def _open_log(path: Path) -> TextIO:
+    """Open a log to add lines to it, without the half line that a kill may have left."""
+    if not path.is_file():
+        return path.open("a", encoding="utf-8")
+    with path.open("r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - 2**16)
+            file.seek(start)
+            last = file.read(end - start).rfind(b"\n")
+            if last >= 0:
+                end = start + last + 1
+                break
+            end = start
+        file.truncate(end)
+    return path.open("a", encoding="utf-8")

@@ -48,13 +48,16 @@ class Maps(ABC):
         return len(self.labels)
 
     @abstractmethod
-    def training(self, steps: Sequence[Tensor], *, seed: int, epoch: int) -> Iterator[MapBatch]:
+    def training(
+        self, steps: Sequence[Tensor], *, seed: int, epoch: int, first: int = 0
+    ) -> Iterator[MapBatch]:
         """Yield this process's share of each step of an epoch of phase 1, augmented.
 
         Args:
             steps: The rows of each step, those of all processes. Shapes ``(B,)``, int64.
             seed: Of the run.
             epoch: Decides how images are changed.
+            first: The step to begin with; those before are not read.
         """
 
     @abstractmethod
@@ -93,14 +96,16 @@ class LiveMaps(Maps):
         self._compute = compute
         self._mirrored_landmarks = mirrored_landmarks
 
-    def training(self, steps: Sequence[Tensor], *, seed: int, epoch: int) -> Iterator[MapBatch]:
+    def training(
+        self, steps: Sequence[Tensor], *, seed: int, epoch: int, first: int = 0
+    ) -> Iterator[MapBatch]:
         """Yield augmented batches; see :meth:`Maps.training`.
 
         How an image is changed depends on its place in the step, not on the number of processes.
         """
         share = self._compute.world.rows
-        batches = self._batches.read([rows[share] for rows in steps])
-        for step, batch in enumerate(batches):
+        batches = self._batches.read([rows[share] for rows in steps[first:]])
+        for step, batch in enumerate(batches, first):
             rng = rng_for(seed, "phase1-augment", epoch, step)
             changes = draw_changes(len(steps[step]), self.augmentation, rng).of(share)
             yield self._through_prefix(batch, changes)
@@ -178,10 +183,12 @@ class CachedMaps(Maps):
         self._is_augmented = is_augmented
         self._num_views = store.layout.rows // len(self)
 
-    def training(self, steps: Sequence[Tensor], *, seed: int, epoch: int) -> Iterator[MapBatch]:
+    def training(
+        self, steps: Sequence[Tensor], *, seed: int, epoch: int, first: int = 0
+    ) -> Iterator[MapBatch]:
         """Yield a random view of each image; see :meth:`Maps.training`."""
         share, places = self._compute.world.rows, []
-        for step, rows in enumerate(steps):
+        for step, rows in enumerate(steps[first:], first):
             rng = rng_for(seed, "phase1-view", epoch, step)
             view = torch.randint(self._num_views, rows.shape, generator=rng)
             places.append((view * len(self) + rows)[share])

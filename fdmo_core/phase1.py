@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from fdmo_core.checkpoint import Position
 from fdmo_core.component_errors import during
 from fdmo_core.compute import Compute
 from fdmo_core.epoch_order import Sampling, epoch_rows
@@ -133,8 +134,8 @@ def train_phase1(
     journal: Journal,
     rows: Tensor | None = None,
     phase: str = "phase1",
-    first_epoch: int = 0,
-    after_epoch: Callable[[int], None] = lambda _: None,
+    first_step: int = 0,
+    after_step: Callable[[Position], None] = lambda _: None,
 ) -> None:
     """Train the shape stream alone, then the whole network.
 
@@ -149,8 +150,8 @@ def train_phase1(
         journal: Told every step.
         rows: Images to learn from, None for all of the split. Shape ``(N',)``, int64.
         phase: What the journal calls it.
-        first_epoch: Where to go on; the state must be what it was after the epoch before.
-        after_epoch: Called with the number of epochs done.
+        first_step: Where to go on; the state must be what it was after the step before.
+        after_step: Called with how far the phase has come.
     """
     model, optimizer, scaler = state
     config = as_it_applies(config, model)
@@ -159,16 +160,20 @@ def train_phase1(
     log_prior = log_priors(labels.bincount(minlength=model.num_classes)).to(compute.device)
     model.train()
     num_epochs = config.shape_epochs + config.epochs
+    steps_an_epoch = -(-len(chosen) // config.batch_size)
+    first_epoch, skipped = divmod(first_step, steps_an_epoch)
     for epoch in range(first_epoch, num_epochs):
         is_shape_only = epoch < config.shape_epochs
         if epoch in (first_epoch, config.shape_epochs):
             network = phase1_network(model, compute, is_shape_only=is_shape_only)
         order = epoch_rows(labels, config.sampling, rng_for(seed, "phase1-order", epoch))
         steps = chosen[order].split(config.batch_size)
-        for step, batch in enumerate(maps.training(steps, seed=seed, epoch=epoch)):
+        first = skipped if epoch == first_epoch else 0
+        batches = maps.training(steps, seed=seed, epoch=epoch, first=first)
+        for step, batch in enumerate(batches, first):
             set_learning_rate(optimizer, learning_rate(config, epoch, step / len(steps)))
             inputs = _pulled(batch.maps, config, rng_for(seed, "phase1-pull", epoch, step))
-            index = epoch * len(steps) + step
+            index = epoch * steps_an_epoch + step
             with during(f"step {index} of {phase}"), seeded(seed, "phase1-step", epoch, step):
                 with compute.autocast():
                     found = network(inputs)
@@ -187,10 +192,10 @@ def train_phase1(
             journal.step(
                 phase,
                 index,
-                num_epochs * len(steps),
+                num_epochs * steps_an_epoch,
                 dict(zip(("sum", *losses), terms.tolist(), strict=True)),
             )
-        after_epoch(epoch + 1)
+            after_step(Position(index + 1, num_epochs * steps_an_epoch))
 
 
 def _pulled(maps: Tensor, config: Phase1Config, rng: torch.Generator) -> Tensor:

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from fdmo_core.checkpoint import Position
 from fdmo_core.classifier import describe_classifier
 from fdmo_core.component_errors import during, names_components
 from fdmo_core.compute import Compute
@@ -236,7 +237,7 @@ def train_phase2(
     seed: int,
     journal: Journal,
     first_step: int = 0,
-    after_epoch: Callable[[int], None] = lambda _: None,
+    after_step: Callable[[Position], None] = lambda _: None,
 ) -> None:
     """Let the rebalancer do its steps.
 
@@ -247,11 +248,10 @@ def train_phase2(
         seed: Of the run.
         journal: Told every step.
         first_step: Where to go on; the state must be what it was after the step before.
-        after_epoch: Called at the end of each epoch with the number of steps done.
+        after_step: Called with how far the phase has come.
     """
     for index in range(first_step, rebalancer.num_steps):
         with during(f"step {index} of phase2"), seeded(seed, "phase2-step", index):
             terms = rebalancer.step(index, rng_for(seed, "phase2-draw", index))
         journal.step("phase2", index, rebalancer.num_steps, terms)
-        if (index + 1) % rebalancer.steps_per_epoch == 0:
-            after_epoch(index + 1)
+        after_step(Position(index + 1, rebalancer.num_steps))

@@ -23,7 +23,7 @@ def train_recorded(
     compute: Compute,
     journal: Journal,
 ) -> None:
-    """Train a network, with a checkpoint after each epoch; what is done already is taken up.
+    """Train a network, with checkpoints on the way; what is done already is taken up.
 
     Args:
         run: Phase 1.
@@ -47,8 +47,8 @@ def train_recorded(
             journal=journal,
             rows=rows,
             phase=phase,
-            first_epoch=recorder.restore(phase, network, optimizers, state.scaler),
-            after_epoch=lambda done: recorder.checkpoint(
-                phase, done, network, optimizers, state.scaler
+            first_step=recorder.restore(phase, network, optimizers, state.scaler, journal=journal),
+            after_step=lambda position: recorder.after_step(
+                phase, position, network, optimizers, state.scaler
             ),
         )

@@ -1,28 +1,38 @@
 """Writes a run's folder as the run goes on, and takes up again what the folder holds."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from fdmo_core.checkpoint import load_checkpoint, save_checkpoint
+from fdmo_core.checkpoint import (
+    Position,
+    checkpoint_files,
+    load_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+)
 from fdmo_core.component_origins import ENVIRONMENT_FILE
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run, read_toml
 from fdmo_core.data import describe_data
 from fdmo_core.errors import ConfigError, RunFolderError
-from fdmo_core.files import write_json, write_text
+from fdmo_core.files import as_json, write_json, write_text
 from fdmo_core.interfaces import FeatureDictionary
+from fdmo_core.journal import Journal
+from fdmo_core.manifest import NOT_LISTED, add_to_manifest, files_below, require_intact
 from fdmo_core.network import Network
-from fdmo_core.phase1 import as_it_applies
 from fdmo_core.phase2 import empty_dictionary
 from fdmo_core.prefix import digest_stages
-from fdmo_core.run_folder import describe_environment, save_model
+from fdmo_core.run_folder import METRICS_FILE, describe_environment, save_model
 from fdmo_core.samples import Splits
+from fdmo_core.stopping import StopRequest
 
 DECIDE_PHASE1 = (
     "seed",
@@ -38,7 +48,7 @@ DECIDE_PHASE1 = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Recorder:
     """A run's folder while the run goes on. The first process writes, all read.
 
@@ -47,42 +57,68 @@ class Recorder:
         run: The configuration.
         splits: The opened data set.
         compute: Device and processes.
+        stop: Whether the run was asked to stop.
     """
 
     folder: Path
     run: Run
     splits: Splits
     compute: Compute
+    stop: StopRequest = field(default_factory=StopRequest)
+    _saved_at: float = field(default_factory=time.monotonic)  # whatever the clock is set to
 
-    def begin(self, command: str) -> None:
-        """Write what is known before the run: configuration, environment and data."""
+    def begin(self, command: str, *, phase1_from: Path | None = None) -> None:
+        """Write what is known before the run: data, environment and, last, the configuration.
+
+        Args:
+            command: What was typed.
+            phase1_from: Folder of the run that phase 1 is from, if it is another's.
+        """
         if not self.compute.world.is_first:
             return
-        environment = describe_environment(
-            self.run, device=self.compute.device, command=command
-        ) | {"processes": self.compute.world.size}
-        write_text(self.folder / "config.toml", self.run.as_toml())
-        write_json(self.folder / ENVIRONMENT_FILE, environment)
+        environment = describe_environment(self.run, self.compute, command=command) | {
+            "phase1_from": None if phase1_from is None else str(phase1_from.resolve()),
+            "config": self.run.as_dict(),
+        }
+        config = self.run.as_toml()
         write_json(self.folder / "data.json", describe_data(self.splits))
+        write_json(self.folder / ENVIRONMENT_FILE, environment)
+        known = {"config.toml": config.encode()}
+        add_to_manifest(self.folder, ["data.json", ENVIRONMENT_FILE], soon=known)
+        write_text(self.folder / "config.toml", config)
 
-    def checkpoint(
+    def after_step(
         self,
         phase: str,
-        done: int,
+        position: Position,
         module: nn.Module,
         optimizers: Mapping[str, torch.optim.Optimizer],
         scaler: torch.amp.GradScaler | None = None,
     ) -> None:
-        """Save the state of a phase; see :func:`fdmo_core.checkpoint.save_checkpoint`."""
-        if self.compute.world.is_first:
+        """Save the state of a phase if that is due: by time, by steps, at its end, before a stop.
+
+        Raises:
+            Interrupted: The run was asked to stop.
+        """
+        if not self.compute.world.is_first:
+            return
+        if self._is_due(position) or self.stop.signal is not None:
             save_checkpoint(
                 self.folder / "checkpoints",
                 phase,
-                done=done,
+                position=position,
                 module=module,
                 optimizers=optimizers,
                 scaler=scaler,
             )
+            self._saved_at = time.monotonic()
+        self.stop.obey(f"after step {position.done} of {position.total} of {phase}")
+
+    def _is_due(self, position: Position) -> bool:
+        config = self.run.core.checkpoint
+        if config.steps and position.done % config.steps == 0:
+            return True
+        return position.is_end or time.monotonic() - self._saved_at >= 60 * config.minutes
 
     def restore(
         self,
@@ -90,38 +126,76 @@ class Recorder:
         module: nn.Module,
         optimizers: Mapping[str, torch.optim.Optimizer],
         scaler: torch.amp.GradScaler | None = None,
+        *,
+        journal: Journal,
     ) -> int:
-        """Restore a phase from its checkpoint and return how much is done; 0 if there is none."""
-        checkpoints = self.folder / "checkpoints"
+        """Restore a phase from its last checkpoint and return how many steps are done.
+
+        A damaged one is told, and the one before is taken. Without any, no step is done.
+
+        Raises:
+            RunFolderError: No checkpoint of those that are there can be used.
+        """
         frozen = _frozen_digest(module)
-        if not self.compute.world.all((checkpoints / f"{phase}.safetensors").exists()):
+        file = self.compute.world.from_first(partial(self._last_whole, phase, journal))
+        if not file:
             return 0
-        done = load_checkpoint(
-            checkpoints, phase, module=module, optimizers=optimizers, scaler=scaler
-        )
+        position = load_checkpoint(Path(file), module=module, optimizers=optimizers, scaler=scaler)
         if frozen != _frozen_digest(module):
             raise RunFolderError(
-                f"The checkpoint of {phase} in {checkpoints} has other frozen weights than the "
-                f"run begins with now. Expected the same. Restore the file of initial weights, or "
-                f"train in a new folder."
+                f"The checkpoint {file} has other frozen weights than the run begins with now. "
+                f"Expected the same. Restore the file of initial weights, or train in a new folder."
             )
         self.compute.world.wait()  # the first process will soon write the next one
-        return done
+        reached = f"step {position.done} of {position.total}"
+        journal.notice(f"Taken up from {file}: {phase}, {reached}.")
+        return position.done
+
+    def _last_whole(self, phase: str, journal: Journal) -> str:
+        """Return the newest checkpoint of a phase that is whole; "" if there is none at all."""
+        damage: RunFolderError | None = None
+        for file in checkpoint_files(self.folder / "checkpoints", phase):
+            if not file.exists():
+                continue
+            try:
+                position = read_checkpoint(file).head
+            except RunFolderError as error:
+                damage = damage or error
+                continue
+            if damage is not None:
+                journal.notice(
+                    f"{damage} The run goes on from the one before, of step {position['done']}."
+                )
+            return str(file)
+        if damage is not None:
+            raise damage
+        return ""
 
     def keep_dictionary(self, dictionary: FeatureDictionary) -> None:
-        """Save the dictionary with the source of every row, by number and by name."""
+        """Save the dictionary and then the source of every row, by number and by name."""
         if not self.compute.world.is_first:
             return
         folder = self.folder / "dictionary"
         dictionary.save(folder)
         sources = [self.splits.train.source(row) for row in dictionary.sources.tolist()]
-        write_json(folder / "sources.json", sources)
+        self._write_last("dictionary/sources.json", sources, files_below(folder))
 
     def finish(self, model: Network, metrics: Mapping[str, Any]) -> None:
-        """Write the trained model and its metrics."""
-        if self.compute.world.is_first:
-            save_model(self.folder, model, self.run, self.splits)
-            write_json(self.folder / "metrics.json", metrics)
+        """Write the trained model and its metrics; only the last checkpoint of a phase stays."""
+        if not self.compute.world.is_first:
+            return
+        save_model(self.folder, model, self.run, self.splits)
+        for old in (self.folder / "checkpoints").glob("*.previous.safetensors"):
+            old.unlink()
+        self._write_last(METRICS_FILE, metrics, files_below(self.folder))
+
+    def _write_last(self, name: str, content: Any, others: Iterable[Path]) -> None:
+        """Write a file that says that something is finished, once all is in the manifest."""
+        names = {file.relative_to(self.folder).as_posix() for file in others}
+        text = as_json(content)
+        soon = {name: text.encode()}
+        add_to_manifest(self.folder, names - {name, *NOT_LISTED}, soon=soon)
+        write_text(self.folder / name, text)
 
 
 def borrow_phase1(model: Network, recorder: Recorder, lender: Path) -> FeatureDictionary:
@@ -163,18 +237,19 @@ def load_phase1(model: Network, recorder: Recorder, lender: Path) -> FeatureDict
         ConfigError: The data is not what phase 1 was trained on.
         RunFolderError: Phase 1 is not finished.
     """
+    require_intact(lender, "data.json", below="dictionary/")
     digest = _read_digest(lender)
     if digest != recorder.splits.digest:
         raise ConfigError(
             f"Phase 1 of {lender} was trained on other data, of digest {digest}. Expected "
             f"{recorder.splits.digest}. Restore the data, or train phase 1 anew."
         )
-    config = as_it_applies(recorder.run.core.phase1, model)
-    done = load_checkpoint(lender / "checkpoints", "phase1", module=model, optimizers={})
-    if done != config.shape_epochs + config.epochs:
+    file, _ = checkpoint_files(lender / "checkpoints", "phase1")
+    position = load_checkpoint(file, module=model, optimizers={})
+    if not position.is_end:
         raise RunFolderError(
-            f"Phase 1 of {lender} has {done} epochs done. Expected all "
-            f"{config.shape_epochs + config.epochs}. Let that run finish first."
+            f"Phase 1 of {lender} has {position.done} steps done. Expected all {position.total}. "
+            f"Let that run finish first."
         )
     model.share_prefix()  # the initial weights may be others today
     dictionary = empty_dictionary(recorder.run, model, num_classes=model.num_classes)

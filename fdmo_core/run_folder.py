@@ -14,17 +14,21 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fdmo_core.checkpoint import FORMAT_VERSION, require_format
+from fdmo_core.checkpoint import require_format
 from fdmo_core.classifier import describe_classifier, make_classifier
+from fdmo_core.compute import Compute
 from fdmo_core.config import Run, resolve_run
 from fdmo_core.errors import FdmoError, RunFolderError
 from fdmo_core.files import write_json, write_tensors
 from fdmo_core.kinds import KIND_OF_SECTION
+from fdmo_core.manifest import require_intact
 from fdmo_core.model_building import deployed_network
 from fdmo_core.network import Network
 from fdmo_core.registry import Registry
 from fdmo_core.samples import Splits
 
+METRICS_FILE = "metrics.json"  # the last one of a run
+FORMAT_VERSION = 1
 MODEL_KEYS = {
     "class_names",
     "class_counts",
@@ -90,8 +94,8 @@ def create_run_folder(out: Path | None, *, data: str) -> Path:
             (out / part).mkdir()
     except FileExistsError as error:
         raise RunFolderError(
-            f"{out} exists already. Expected a folder that is not there yet. Choose another one "
-            f"with --out, or remove it."
+            f"{out} exists already. Expected a folder that is not there yet. Go on with that run "
+            f"by --resume, choose another folder with --out, or remove it."
         ) from error
     except OSError as error:
         raise RunFolderError(
@@ -101,14 +105,16 @@ def create_run_folder(out: Path | None, *, data: str) -> Path:
     return out
 
 
-def describe_environment(run: Run, *, device: torch.device, command: str) -> dict[str, Any]:
+def describe_environment(run: Run, compute: Compute, *, command: str) -> dict[str, Any]:
     """Return what ``environment.json`` holds: versions, device, seed, command, plugins."""
+    device = compute.device
     origins = {section: getattr(run, section).origin for section in KIND_OF_SECTION}
     return {
         "command": command,
         "seed": run.core.seed,
         "device": str(device),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "processes": compute.world.size,
         "threads": torch.get_num_threads(),
         "torch_build": torch.__version__,
         "python": platform.python_version(),
@@ -148,6 +154,7 @@ def load_run(folder: Path, registry: Registry) -> TrainedRun:
         ConfigError: A plugin is not installed that the network is made with; one that only
             training needed may be gone.
     """
+    require_intact(folder, "model.json", "model.safetensors")
     try:
         head = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         tensors = load_file(folder / "model.safetensors")
@@ -157,7 +164,7 @@ def load_run(folder: Path, registry: Registry) -> TrainedRun:
             f"{folder} is not a finished run: {error}. Expected a folder that 'fdmo train' wrote "
             f"to its end, with model.json and model.safetensors. Check the path, or train again."
         ) from error
-    require_format(found, f"The model in {folder}")
+    require_format(found, f"The model in {folder}", FORMAT_VERSION)
     missing = sorted(MODEL_KEYS - head.keys())
     if missing:
         raise RunFolderError(

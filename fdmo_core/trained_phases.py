@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fdmo_core.checkpoint import load_checkpoint
+from fdmo_core.checkpoint import checkpoint_files, load_checkpoint
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run, read_toml, resolve_run
 from fdmo_core.crossfit import FOLDER as CROSSFIT_FOLDER
@@ -204,11 +204,12 @@ def open_phase2(phase1: TrainedPhase1, journal: Journal) -> TrainedPhase2:
 def _restore_phase2(rebalancer: Rebalancer, folder: Path) -> None:
     if rebalancer.num_steps == 0:  # then there is no checkpoint either
         return
-    done = load_checkpoint(folder / "checkpoints", "phase2", module=rebalancer, optimizers={})
-    if done != rebalancer.num_steps:
+    file, _ = checkpoint_files(folder / "checkpoints", "phase2")
+    position = load_checkpoint(file, module=rebalancer, optimizers={})
+    if not position.is_end:
         raise RunFolderError(
-            f"Phase 2 of {folder} has {done} steps done. Expected all {rebalancer.num_steps}. Let "
-            f"that run finish first."
+            f"Phase 2 of {folder} has {position.done} steps done. Expected all {position.total}. "
+            f"Let that run finish first."
         )
 
 

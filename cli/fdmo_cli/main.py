@@ -52,12 +52,21 @@ app.add_typer(config.app, name="config", help="Show configurations and their JSO
 
 
 def main() -> None:
-    """Run the command; an expected error becomes one message on stderr and exit code 1."""
+    """Run the command; an expected error becomes one message on stderr and exit code 1.
+
+    A run that was asked to stop ends with 128 more than the signal's number, as shells count.
+    """
     try:
         app(to_the_front(sys.argv[1:]))
-    except Exception as error:
+    except SystemExit:
+        raise
+    except BaseException as error:
         from fdmo_core.errors import FdmoError
+        from fdmo_core.stopping import Interrupted
 
+        if isinstance(error, Interrupted):
+            print(error, file=sys.stderr)
+            sys.exit(128 + error.signal)
         if not isinstance(error, FdmoError):
             raise
         sys.exit(f"Error: {error}")

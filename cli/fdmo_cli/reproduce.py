@@ -64,6 +64,7 @@ def reproduce(
     from fdmo_cli.reproduction.plots import require_matplotlib
     from fdmo_cli.session import choose_device, load_registry
     from fdmo_core.experiments import require_same_settings
+    from fdmo_core.stopping import Interrupted
     from fdmo_core.world import joined_world
 
     chosen = _find(experiment)
@@ -83,7 +84,7 @@ def reproduce(
     with joined_world(chosen_device) as world:
         try:
             failures = _train(by_seed, device=chosen_device, world=world, quiet=as_json)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Interrupted):
             typer.echo("Stopped. The same command goes on from here.", err=True)
             raise
     if world.is_first:

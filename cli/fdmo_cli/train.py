@@ -1,4 +1,4 @@
-"""``fdmo train``: both phases, into a run folder."""
+"""``fdmo train``: both phases, into a run folder; and on, where a run stopped."""
 
 import json
 import shlex
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fdmo_core.compute import Compute
     from fdmo_core.config import Run
     from fdmo_core.network import Network
+    from fdmo_core.resuming import Begun
     from fdmo_core.samples import Splits
 
 OutOption = Annotated[
@@ -32,6 +33,17 @@ Phase1Option = Annotated[
     Path | None,
     typer.Option(
         "--phase1-from", help="Take phase 1 and the dictionary from this run folder, train phase 2."
+    ),
+]
+ResumeOption = Annotated[
+    Path | None,
+    typer.Option("--resume", help="Go on with the run in this folder, with its own settings."),
+]
+AllowedOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-changed",
+        help="With --resume: a setting or version that may differ from before; repeatable.",
     ),
 ]
 
@@ -44,33 +56,80 @@ def train(
     seed: SeedOption = None,
     out: OutOption = None,
     phase1_from: Phase1Option = None,
+    resume: ResumeOption = None,
+    allow_changed: AllowedOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Train a classifier in two phases and evaluate it before and after the second.
 
-    Under torchrun the processes share the images: torchrun --nproc-per-node 8 -m fdmo_cli train.
+    A run that was stopped, by Ctrl-C, by a signal or by a crash, goes on with --resume and ends
+    with the same bits. Under torchrun the processes share the images: torchrun --nproc-per-node 8
+    -m fdmo_cli train.
     """
     from fdmo_cli.session import choose_device, load_registry, read_run
     from fdmo_core.compute import Compute
     from fdmo_core.data import open_data
     from fdmo_core.engine import check_run
+    from fdmo_core.resuming import require_same
     from fdmo_core.run_folder import create_run_folder
     from fdmo_core.world import joined_world
 
-    registry = load_registry(phase1_from)
-    run = read_run(registry, config=config, plugins=plugin, data=data, settings=set_, seed=seed)
+    begun = _begun(resume, out=out, phase1_from=phase1_from, allowed=allow_changed)
+    if begun is not None and begun.is_finished:
+        typer.echo(f"{begun.folder} is finished; nothing is left to do.", err=True)
+        _print(begun.folder, begun.metrics(), as_json=as_json)
+        return
+    lender = begun.phase1_from if begun is not None else phase1_from
+    registry = load_registry(resume, lender)
+    run = read_run(
+        registry,
+        config=begun.folder / "config.toml" if begun is not None and config is None else config,
+        plugins=plugin,
+        data=data,
+        settings=set_,
+        seed=seed,
+    )
     chosen_device = choose_device(device)
     with joined_world(chosen_device) as world:
         compute = Compute(chosen_device, run.core.compute, world)
         splits = open_data(run)
+        if begun is not None:
+            world.from_first(
+                lambda: require_same(begun, run, splits, compute, allowed=allow_changed or ())
+            )
         model = check_run(run, splits)
-        folder = world.from_first(lambda: create_run_folder(out, data=run.data.config.name))
+        folder = world.from_first(
+            lambda: begun.folder if begun else create_run_folder(out, data=run.data.config.name)
+        )
         metrics = train_in(
-            folder, run, splits, model, compute=compute, phase1_from=phase1_from, quiet=as_json
+            folder, run, splits, model, compute=compute, phase1_from=lender, quiet=as_json
         )
     if world.is_first:
         _print(folder, metrics, as_json=as_json)
+
+
+def _begun(
+    resume: Path | None, *, out: Path | None, phase1_from: Path | None, allowed: list[str] | None
+) -> "Begun | None":
+    """Return the run to go on with, if one is."""
+    from fdmo_core.errors import ConfigError
+    from fdmo_core.resuming import read_begun
+
+    if resume is None:
+        if allowed:
+            raise ConfigError(
+                "--allow-changed is for a run that goes on. Expected --resume RUN beside it. Leave "
+                "it out for a new run."
+            )
+        return None
+    for option, value in (("--out", out), ("--phase1-from", phase1_from)):
+        if value is not None:
+            raise ConfigError(
+                f"{option} cannot be given with --resume. Expected a run that goes on in its own "
+                f"folder, with its own phase 1. Leave {option} out."
+            )
+    return read_begun(resume)
 
 
 def train_in(
@@ -83,22 +142,36 @@ def train_in(
     phase1_from: Path | None,
     quiet: bool,
 ) -> dict[str, Any]:
-    """Train into a run folder, with progress bars and a log, and return the metrics."""
+    """Train into a run folder, with progress bars and a log, and return the metrics.
+
+    Raises:
+        Interrupted: The run was asked to stop; what was done is in the folder.
+    """
     from fdmo_cli.progress import ProgressBars
     from fdmo_core.engine import train as train_run
     from fdmo_core.journal import Journal
     from fdmo_core.recorder import Recorder
+    from fdmo_core.run_lock import locked_run
+    from fdmo_core.stopping import stopping_on_signals
 
-    recorder = Recorder(folder, run, splits, compute)
-    recorder.begin(shlex.join(["fdmo", *sys.argv[1:]]))
-    go = partial(train_run, run, splits, model, recorder, compute=compute, phase1_from=phase1_from)
-    if not compute.world.is_first:
-        return go(journal=Journal())
-    with (
-        ProgressBars(quiet=quiet) as bars,
-        Journal(folder / "log.jsonl", show=bars.show, say=bars.say) as journal,
-    ):
-        return go(journal=journal)
+    with stopping_on_signals() as stop:
+        recorder = Recorder(folder, run, splits, compute, stop)
+        go = partial(
+            train_run, run, splits, model, recorder, compute=compute, phase1_from=phase1_from
+        )
+        if not compute.world.is_first:
+            try:
+                return go(journal=Journal())
+            except Exception:
+                stop.obey("with the first process")  # which left this one alone
+                raise
+        with locked_run(folder):
+            recorder.begin(shlex.join(["fdmo", *sys.argv[1:]]), phase1_from=phase1_from)
+            with (
+                ProgressBars(quiet=quiet) as bars,
+                Journal(folder / "log.jsonl", show=bars.show, say=bars.say, stop=stop) as journal,
+            ):
+                return go(journal=journal)
 
 
 def _print(folder: Path, metrics: dict[str, Any], *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from fdmo_core.checkpoint import load_checkpoint, save_checkpoint
+from fdmo_core.checkpoint import Position, checkpoint_files, load_checkpoint, save_checkpoint
 from fdmo_core.interfaces import FeatureGenerator, Rebalancer
 
 READ = "checkpoint.save_checkpoint"
@@ -23,8 +23,10 @@ def restore(saved: nn.Module, other: nn.Module) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
-            save_checkpoint(folder, "phase", done=1, module=saved, optimizers=_optimizers(saved))
-            load_checkpoint(folder, "phase", module=other, optimizers=_optimizers(other))
+            position, optimizers = Position(1, 2), _optimizers(saved)
+            save_checkpoint(folder, "phase", position=position, module=saved, optimizers=optimizers)
+            file, _ = checkpoint_files(folder, "phase")
+            load_checkpoint(file, module=other, optimizers=_optimizers(other))
         except Exception as error:  # a stranger's state_dict may raise anything
             reason = " ".join(str(error).split())
             raise AssertionError(

@@ -51,11 +51,6 @@ def check_is_built_from_its_parts(component: type[Any], config: Any) -> None:
         read=READ,
     )
     expect(
-        isinstance(rebalancer.steps_per_epoch, int) and rebalancer.steps_per_epoch >= 1,
-        f"steps_per_epoch is {rebalancer.steps_per_epoch!r}. Expected an integer from 1.",
-        read=READ,
-    )
-    expect(
         not isinstance(rebalancer.notices, str)
         and all(isinstance(notice, str) and notice for notice in rebalancer.notices),
         f"notices is {rebalancer.notices!r}. Expected a sequence of sentences.",

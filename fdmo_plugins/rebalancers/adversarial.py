@@ -81,8 +81,7 @@ class AdversarialRebalancer(Rebalancer):
         self._optimizer = torch.optim.Adam(
             self.main_classifier.parameters(), lr=config.learning_rate, fused=True
         )
-        self.steps_per_epoch = -(-int(held.sum()) // config.batch_size)
-        self.num_steps = config.epochs * self.steps_per_epoch
+        self.num_steps = config.epochs * -(-int(held.sum()) // config.batch_size)
         self.notices = self._describe_small_classes(held) if config.artificial else ()
 
     @classmethod

@@ -61,7 +61,6 @@ class CrossfitRebalancer(Rebalancer):
 
     config_class: ClassVar[type[ComponentConfig]] = CrossfitRebalancerConfig
     config: CrossfitRebalancerConfig
-    steps_per_epoch = 50
 
     def __init__(self, config: CrossfitRebalancerConfig, *, parts: Phase2Parts) -> None:
         super().__init__(config, parts=parts)

@@ -71,8 +71,7 @@ class ClassifierRetraining(Rebalancer):
         self._optimizer = torch.optim.Adam(
             self.main_classifier.parameters(), lr=config.learning_rate, fused=True
         )
-        self.steps_per_epoch = -(-int(held.sum()) // config.batch_size)
-        self.num_steps = config.epochs * self.steps_per_epoch
+        self.num_steps = config.epochs * -(-int(held.sum()) // config.batch_size)
 
     @property
     def classifier(self) -> nn.Module:

@@ -48,7 +48,6 @@ class LogitAdjustment(Rebalancer):
 
     config_class: ClassVar[type[ComponentConfig]] = LogitAdjustmentConfig
     num_steps = 0
-    steps_per_epoch = 1
 
     def __init__(self, config: LogitAdjustmentConfig, *, parts: Phase2Parts) -> None:
         super().__init__(config, parts=parts)

@@ -57,8 +57,7 @@ class LearnedScales(Rebalancer):
         held = parts.dictionary.class_sizes
         self._prior = (held > 0).float()  # (C,)
         self._optimizer = torch.optim.Adam([self.scales], lr=config.learning_rate, fused=True)
-        self.steps_per_epoch = -(-int(held.sum()) // config.batch_size)
-        self.num_steps = config.epochs * self.steps_per_epoch
+        self.num_steps = config.epochs * -(-int(held.sum()) // config.batch_size)
 
     @property
     def classifier(self) -> nn.Module:

@@ -43,7 +43,6 @@ class NearestClassMean(Rebalancer):
 
     config_class: ClassVar[type[ComponentConfig]] = NearestClassMeanConfig
     num_steps = 0
-    steps_per_epoch = 1
 
     def __init__(self, config: NearestClassMeanConfig, *, parts: Phase2Parts) -> None:
         super().__init__(config, parts=parts)

@@ -26,7 +26,6 @@ class NoRebalancing(Rebalancer):
 
     config_class: ClassVar[type[ComponentConfig]] = NoRebalancingConfig
     num_steps = 0
-    steps_per_epoch = 1
 
     def __init__(self, config: NoRebalancingConfig, *, parts: Phase2Parts) -> None:
         super().__init__(config, parts=parts)

@@ -48,7 +48,6 @@ class TauNorm(Rebalancer):
 
     config_class: ClassVar[type[ComponentConfig]] = TauNormConfig
     num_steps = 0
-    steps_per_epoch = 1
 
     def __init__(self, config: TauNormConfig, *, parts: Phase2Parts) -> None:
         super().__init__(config, parts=parts)

@@ -231,7 +231,7 @@ def test_a_cell_that_fails_is_told_at_the_end_and_the_others_go_on(
 
 @pytest.fixture
 def killed(lookalikes: dict[str, Path], tmp_path: Path) -> Path:
-    """The folder of a command that was stopped with Ctrl-C in its second run."""
+    """The folder of a command that was stopped with Ctrl-C in its second run, or soon after."""
     data = ("--data", str(lookalikes["deepfashion"]))
     command = [
         str(FDMO),
@@ -244,8 +244,6 @@ def killed(lookalikes: dict[str, Path], tmp_path: Path) -> Path:
         str(tmp_path),
     ]
     second = tmp_path / "seed-0" / "ldam-real"
-    second.mkdir(parents=True)
-    os.mkfifo(second / "log.jsonl")  # who opens it waits for a reader, who never comes
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command,
@@ -254,13 +252,12 @@ def killed(lookalikes: dict[str, Path], tmp_path: Path) -> Path:
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's '&' ignores it
     )
-    while not (second / "data.json").exists():
+    while not (second / "config.toml").exists():
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
-    (second / "log.jsonl").unlink()
-    assert process.returncode != 0
+    assert process.returncode == 130
     assert "Stopped. The same command goes on from here." in told
     return tmp_path
 
@@ -274,8 +271,8 @@ def test_after_ctrl_c_the_same_command_goes_on(
     result = fdmo("reproduce", "table5", *data, *OPTIONS, "--no-plot", "--out", killed)
 
     assert result.returncode == 0, result.stderr
-    assert before.keys() == {"ldam"}
-    assert finished(killed)["ldam"] == before["ldam"]
+    assert {"ldam"} <= before.keys() < EXPERIMENTS["table5"].cells.keys()
+    assert before.items() <= finished(killed).items()
     assert trained_phase1(killed) == {"ldam"}
     assert finished(killed).keys() == EXPERIMENTS["table5"].cells.keys()
 

@@ -12,6 +12,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 FILES = {
     *("config.toml", "environment.json", "data.json", "log.jsonl", "metrics.json"),
+    *("manifest.json", ".lock"),
     *("model.json", "model.safetensors"),
     *(f"dictionary/{name}" for name in ("features.safetensors", "manifest.json", "sources.json")),
     *(f"checkpoints/{phase}.safetensors" for phase in ("phase1", "phase2")),
@@ -211,8 +212,8 @@ def test_a_run_folder_that_exists_is_left_as_it_is(fdmo: Command, tmp_path: Path
 
     assert result.returncode == 1
     assert result.stderr == (
-        f"Error: {tmp_path} exists already. Expected a folder that is not there yet. Choose "
-        f"another one with --out, or remove it.\n"
+        f"Error: {tmp_path} exists already. Expected a folder that is not there yet. Go on "
+        f"with that run by --resume, choose another folder with --out, or remove it.\n"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["note"]
 

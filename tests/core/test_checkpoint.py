@@ -1,22 +1,22 @@
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fdmo_core.checkpoint import (
     FORMAT_VERSION,
-    METADATA_KEY,
+    Position,
+    checkpoint_files,
     load_checkpoint,
     require_format,
     save_checkpoint,
 )
 from fdmo_core.errors import RunFolderError
 from fdmo_core.randomness import rng_for, seeded
+from fdmo_core.sealed import read_sealed, write_sealed
 from fdmo_core.testing.expectations import differing, snapshot
 
 Optimizers = dict[str, torch.optim.Optimizer]
@@ -59,11 +59,16 @@ def descend(layer: nn.Conv2d, optimizer: torch.optim.Optimizer, steps: range) ->
 
 
 def save(folder: Path, players: Players, *, done: int = 3) -> None:
-    save_checkpoint(folder, "phase2", done=done, module=players, optimizers=players.optimizers)
+    save_checkpoint(
+        folder, "phase2", position=Position(done, 9), module=players, optimizers=players.optimizers
+    )
 
 
 def load(folder: Path, players: Players) -> int:
-    return load_checkpoint(folder, "phase2", module=players, optimizers=players.optimizers)
+    done, _ = load_checkpoint(
+        checkpoint_files(folder, "phase2")[0], module=players, optimizers=players.optimizers
+    )
+    return done
 
 
 def refusal(folder: Path) -> str:
@@ -110,8 +115,12 @@ def test_an_optimizer_goes_on_bit_for_bit_whatever_the_layout_of_its_weights(
     adams = [torch.optim.Adam(layer.parameters(), lr=0.1, fused=fused) for layer in layers]
     descend(layers[0], adams[0], range(3))
 
-    save_checkpoint(tmp_path, "p", done=3, module=layers[0], optimizers={"all": adams[0]})
-    load_checkpoint(tmp_path, "p", module=layers[1], optimizers={"all": adams[1]})
+    save_checkpoint(
+        tmp_path, "p", position=Position(3, 9), module=layers[0], optimizers={"all": adams[0]}
+    )
+    load_checkpoint(
+        checkpoint_files(tmp_path, "p")[0], module=layers[1], optimizers={"all": adams[1]}
+    )
     for layer, adam in zip(layers, adams, strict=True):
         descend(layer, adam, range(3, 6))
 
@@ -128,21 +137,20 @@ def test_a_state_before_the_first_step_can_be_saved(tmp_path: Path) -> None:
 
 
 def head_of(folder: Path) -> dict[str, Any]:
-    with safe_open(folder / "phase2.safetensors", framework="pt") as file:
-        head: dict[str, Any] = json.loads(file.metadata()[METADATA_KEY])
-        return head
+    return read_sealed(folder / "phase2.safetensors").head
 
 
-def with_head(folder: Path, text: str) -> None:
+def with_head(folder: Path, head: dict[str, Any]) -> None:
+    """Put another head into a checkpoint, sealed again."""
     file = folder / "phase2.safetensors"
-    save_file(load_file(file), file, {METADATA_KEY: text})
+    write_sealed(file, head, read_sealed(file).tensors)
 
 
 def test_phases_lie_side_by_side_in_a_file_each(tmp_path: Path) -> None:
     players = Players(0)
 
     for phase in ("phase1", "phase2"):
-        save_checkpoint(tmp_path, phase, done=1, module=players, optimizers={})
+        save_checkpoint(tmp_path, phase, position=Position(1, 9), module=players, optimizers={})
 
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "phase1.safetensors",
@@ -162,9 +170,10 @@ def test_the_head_is_plain_data(tmp_path: Path) -> None:
 def test_a_missing_checkpoint_is_refused(tmp_path: Path) -> None:
     message = refusal(tmp_path)
 
-    assert message.startswith(f"The checkpoint of phase2 in {tmp_path} cannot be read: ")
+    file = tmp_path / "phase2.safetensors"
+    assert message.startswith(f"The checkpoint {file} cannot be read: ")
     assert message.endswith(
-        "Expected a whole phase2.safetensors as fdmo writes it. Train again in a new folder."
+        "Expected the whole file as fdmo wrote it. Train again in a new folder."
     )
 
 
@@ -176,28 +185,27 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path, share: float) -> None
 
     file.write_bytes(content[: int(len(content) * share)])
 
-    assert refusal(tmp_path).startswith(f"The checkpoint of phase2 in {tmp_path} cannot be read: ")
+    assert refusal(tmp_path).startswith(f"The checkpoint {file} cannot be read: ")
 
 
 @pytest.mark.parametrize("found", [FORMAT_VERSION + 1, None, "1"])
 def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path, found: object) -> None:
     save(tmp_path, Players(0))
 
-    with_head(tmp_path, json.dumps(head_of(tmp_path) | {"format": found}))
+    with_head(tmp_path, head_of(tmp_path) | {"format": found})
 
     assert refusal(tmp_path) == (
-        f"The checkpoint of phase2 in {tmp_path} has format {found!r}. Expected 1. Use the version "
-        f"of fdmo that wrote it (environment.json of the run names it), or train again."
+        f"The checkpoint {tmp_path / 'phase2.safetensors'} has format {found!r}. Expected 2. Use "
+        f"the version of fdmo that wrote it (environment.json of the run names it), or train again."
     )
 
 
 def test_the_format_of_this_version_is_fine() -> None:
-    require_format(FORMAT_VERSION, "Something")
+    require_format(FORMAT_VERSION, "Something", FORMAT_VERSION)
 
 
 def test_a_head_that_is_no_table_is_refused(tmp_path: Path) -> None:
-    save(tmp_path, Players(0))
-    with_head(tmp_path, "[]")
+    save_file({}, tmp_path / "phase2.safetensors", {"fdmo": "[]"})
 
     assert "cannot be read" in refusal(tmp_path)
 
@@ -214,7 +222,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_without_an_optimizer_is_refused(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, "phase2", done=3, module=Players(0), optimizers={})
+    save_checkpoint(tmp_path, "phase2", position=Position(3, 9), module=Players(0), optimizers={})
 
     assert "does not fit the run: 'classifier'" in refusal(tmp_path)
 
@@ -244,11 +252,20 @@ class Scaled:
 
     def save(self, folder: Path) -> None:
         held = {"all": self.optimizer}
-        save_checkpoint(folder, "p", done=3, module=self.layer, optimizers=held, scaler=self.scaler)
+        save_checkpoint(
+            folder,
+            "p",
+            position=Position(3, 9),
+            module=self.layer,
+            optimizers=held,
+            scaler=self.scaler,
+        )
 
     def load(self, folder: Path) -> None:
         held = {"all": self.optimizer}
-        load_checkpoint(folder, "p", module=self.layer, optimizers=held, scaler=self.scaler)
+        load_checkpoint(
+            checkpoint_files(folder, "p")[0], module=self.layer, optimizers=held, scaler=self.scaler
+        )
 
 
 def test_a_scaler_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -278,14 +295,21 @@ def test_a_scaler_before_its_first_step_can_be_saved(tmp_path: Path) -> None:
 def test_a_scaler_that_is_turned_off_needs_no_state(tmp_path: Path) -> None:
     layer, off = nn.Linear(3, 2), torch.amp.GradScaler("cpu", enabled=False)
 
-    save_checkpoint(tmp_path, "p", done=2, module=layer, optimizers={}, scaler=off)
+    save_checkpoint(tmp_path, "p", position=Position(2, 9), module=layer, optimizers={}, scaler=off)
 
-    assert load_checkpoint(tmp_path, "p", module=layer, optimizers={}, scaler=off) == 2
+    file, _ = checkpoint_files(tmp_path, "p")
+    assert load_checkpoint(file, module=layer, optimizers={}, scaler=off) == Position(2, 9)
 
 
 def test_a_checkpoint_without_the_scaler_s_state_is_refused(tmp_path: Path) -> None:
     saved, restored = Scaled(0), Scaled(1)
-    save_checkpoint(tmp_path, "p", done=1, module=saved.layer, optimizers={"all": saved.optimizer})
+    save_checkpoint(
+        tmp_path,
+        "p",
+        position=Position(1, 9),
+        module=saved.layer,
+        optimizers={"all": saved.optimizer},
+    )
 
-    with pytest.raises(RunFolderError, match=r"The checkpoint of p in .* does not fit the run: "):
+    with pytest.raises(RunFolderError, match=r"p.safetensors does not fit the run: "):
         restored.load(tmp_path)

@@ -135,19 +135,26 @@ def test_a_fold_that_is_done_is_not_trained_again(learned: Learned) -> None:
     assert torch.equal(again.logits, learned.found.logits)
 
 
-def test_an_interrupted_fold_goes_on_to_the_same_bits(learned: Learned, tmp_path: Path) -> None:
+def test_an_interrupted_fold_goes_on_to_the_same_bits(
+    tiny_run: MakeRun, learned: Learned, tmp_path: Path
+) -> None:
     def interrupt(progress: Progress) -> None:
         if progress.phase == "fold-1" and progress.done == progress.total:
             raise KeyboardInterrupt
 
-    recorder = replace(learned.recorder, folder=make_folder(tmp_path / "run"))
+    run = tiny_run(
+        crossfit={"folds": FOLDS},
+        dictionary={"name": "memory", "max_per_class": 5},
+        checkpoint={"steps": 1},
+    )
+    recorder = replace(learned.recorder, folder=make_folder(tmp_path / "run"), run=run)
     with pytest.raises(KeyboardInterrupt):
         learned.again(recorder, journal=Journal(show=interrupt))
     shown: list[Progress] = []
     again = learned.again(recorder, journal=Journal(show=shown.append))
 
     assert {one.phase for one in shown} == {"fold-1"}
-    assert shown[0].done > 1  # from the checkpoint of the first epoch
+    assert shown[0].done > 1  # from the checkpoint of a step before
     assert torch.equal(again.logits, learned.found.logits)
     assert torch.equal(again.features, learned.found.features)
 

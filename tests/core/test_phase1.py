@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fdmo_core.augmentation import AugmentationConfig
 from fdmo_core.batches import Batches
-from fdmo_core.checkpoint import load_checkpoint, save_checkpoint
+from fdmo_core.checkpoint import Position, checkpoint_files, load_checkpoint, save_checkpoint
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.data import open_batches
@@ -73,15 +73,15 @@ def train(state: Phase1State, batches: Batches, run: Run, **options: Any) -> Non
     train_phase1(state, maps, run.core.phase1, compute=compute, **(defaults | options))
 
 
-def saving(state: Phase1State, folder: Path, *, after: int) -> Callable[[int], None]:
-    """Return what writes a checkpoint after one epoch and lets the others pass."""
+def saving(state: Phase1State, folder: Path, *, after: int) -> Callable[[Position], None]:
+    """Return what writes a checkpoint after one step and lets the others pass."""
 
-    def save(done: int) -> None:
-        if done == after:
+    def save(position: Position) -> None:
+        if position.done == after:
             save_checkpoint(
                 folder,
                 "phase1",
-                done=done,
+                position=position,
                 module=state.model,
                 optimizers={"all": state.optimizer},
                 scaler=state.scaler,
@@ -240,25 +240,25 @@ def test_epochs_of_the_whole_network_change_every_part(tiny_run: MakeRun, batche
     assert changed == {name for name, _ in state.model.named_children()}
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize(("precision", "after"), [("fp32", 4), ("fp16", 4), ("fp32", 7)])
 def test_a_run_that_goes_on_from_a_checkpoint_equals_the_uninterrupted_one_bit_for_bit(
-    tiny_run: MakeRun, batches: Batches, tmp_path: Path, precision: str
+    tiny_run: MakeRun, batches: Batches, tmp_path: Path, precision: str, after: int
 ) -> None:
     run = tiny_run(phase1={"shape_epochs": 1, "epochs": 3}, compute={"precision": precision})
     whole = started(run)
-    train(whole, batches, run, after_epoch=saving(whole, tmp_path, after=2))
+    train(whole, batches, run, after_step=saving(whole, tmp_path, after=after))
 
     resumed = started(tiny_run(seed=1, compute={"precision": precision}))
-    done = load_checkpoint(
-        tmp_path,
-        "phase1",
+    file, _ = checkpoint_files(tmp_path, "phase1")
+    done, total = load_checkpoint(
+        file,
         module=resumed.model,
         optimizers={"all": resumed.optimizer},
         scaler=resumed.scaler,
     )
-    train(resumed, batches, run, first_epoch=done)
+    train(resumed, batches, run, first_step=done)
 
-    assert done == 2
+    assert (done, total) == (after, 4 * math.ceil(len(batches) / 32))
     assert differing(snapshot(whole.model), snapshot(resumed.model)) == []
 
 
@@ -281,7 +281,7 @@ def test_every_step_is_told_with_its_terms_and_their_sum(
     tiny_run: MakeRun, batches: Batches
 ) -> None:
     shown: list[Progress] = []
-    epochs: list[int] = []
+    told: list[Position] = []
     run = tiny_run(phase1={"shape_epochs": 1, "epochs": 2})
 
     train(
@@ -289,7 +289,7 @@ def test_every_step_is_told_with_its_terms_and_their_sum(
         batches,
         run,
         journal=Journal(show=shown.append),
-        after_epoch=epochs.append,
+        after_step=told.append,
     )
 
     num_steps = math.ceil(len(batches) / 32)
@@ -299,7 +299,7 @@ def test_every_step_is_told_with_its_terms_and_their_sum(
     for one in shown:
         terms = sum(value for name, value in one.terms.items() if name != "sum")
         assert one.terms["sum"] == pytest.approx(terms, rel=1e-5)
-    assert epochs == [1, 2, 3]
+    assert told == [(done, 3 * num_steps) for done in range(1, 3 * num_steps + 1)]
 
 
 def test_the_optimizer_gets_the_scheduled_rates(tiny_run: MakeRun, batches: Batches) -> None:
@@ -380,9 +380,9 @@ def test_every_step_sees_the_rows_that_the_sampling_gives(
     seen: list[list[list[int]]] = []
     training = maps.training
 
-    def watched(steps: Any, *, seed: int, epoch: int) -> Any:
+    def watched(steps: Any, *, seed: int, epoch: int, first: int = 0) -> Any:
         seen.append([rows.tolist() for rows in steps])
-        return training(steps, seed=seed, epoch=epoch)
+        return training(steps, seed=seed, epoch=epoch, first=first)
 
     maps.training = watched  # type: ignore[method-assign]
     train_phase1(state, maps, run.core.phase1, seed=5, compute=CPU, journal=Journal())

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fdmo_core.augmentation import AugmentationConfig
-from fdmo_core.checkpoint import load_checkpoint, save_checkpoint
+from fdmo_core.checkpoint import Position, checkpoint_files, load_checkpoint, save_checkpoint
 from fdmo_core.classifier import CosineClassifier, LinearClassifier
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
@@ -206,13 +206,15 @@ def test_phase_2_leaves_model_and_dictionary_as_they_are(
     assert all(torch.equal(after[source], row) for source, row in rows.items())
 
 
-def saving(rebalancer: Rebalancer, folder: Path, *, after: int) -> Callable[[int], None]:
-    """Return what writes a checkpoint after one step and lets the other epochs pass."""
+def saving(rebalancer: Rebalancer, folder: Path, *, after: int) -> Callable[[Position], None]:
+    """Return what writes a checkpoint after one step and lets the others pass."""
 
-    def save(done: int) -> None:
-        if done == after:
+    def save(position: Position) -> None:
+        if position.done == after:
             optimizers = rebalancer.optimizers()
-            save_checkpoint(folder, "phase2", done=done, module=rebalancer, optimizers=optimizers)
+            save_checkpoint(
+                folder, "phase2", position=position, module=rebalancer, optimizers=optimizers
+            )
 
     return save
 
@@ -234,13 +236,15 @@ def test_a_run_that_goes_on_from_a_checkpoint_equals_the_uninterrupted_one_bit_f
         whole,
         seed=0,
         journal=Journal(show=shown.append),
-        after_epoch=saving(whole, tmp_path, after=middle),
+        after_step=saving(whole, tmp_path, after=middle),
     )
 
     resumed_shown: list[Progress] = []
-    done = load_checkpoint(tmp_path, "phase2", module=resumed, optimizers=resumed.optimizers())
+    file, _ = checkpoint_files(tmp_path, "phase2")
+    done, total = load_checkpoint(file, module=resumed, optimizers=resumed.optimizers())
     train_phase2(resumed, seed=0, journal=Journal(show=resumed_shown.append), first_step=done)
 
+    assert total == whole.num_steps
     assert done == middle >= 6  # the discriminator learns at steps 0, 5 and 10
     assert differing(snapshot(whole), snapshot(resumed)) == []
     assert resumed_shown == shown[middle:]
@@ -254,7 +258,6 @@ class DrawingRebalancer(Rebalancer):
     """Learns nothing, and logs what both random generators draw in each step."""
 
     num_steps = 5
-    steps_per_epoch = 2
 
     @property
     def classifier(self) -> nn.Module:
@@ -308,12 +311,13 @@ def test_what_a_step_draws_depends_on_seed_and_step_alone() -> None:
         assert len(set(everything)) == 10
 
 
-def test_the_end_of_each_whole_epoch_is_told() -> None:
-    done: list[int] = []
+def test_the_end_of_each_step_is_told() -> None:
+    told: list[Position] = []
 
-    train_phase2(drawing(), seed=0, journal=Journal(), after_epoch=done.append)
+    train_phase2(drawing(), seed=0, journal=Journal(), first_step=2, after_step=told.append)
 
-    assert done == [2, 4]
+    assert told == [(3, 5), (4, 5), (5, 5)]
+    assert [one.is_end for one in told] == [False, False, True]
 
 
 def test_no_epochs_are_no_steps(tiny_run: MakeRun, prepared: Prepared) -> None:

@@ -11,9 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fdmo_core.checkpoint import Position
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.errors import ConfigError, RunFolderError
+from fdmo_core.journal import Journal
 from fdmo_core.model_building import build_model
 from fdmo_core.phase1 import Phase1State, start_phase1
 from fdmo_core.recorder import DECIDE_PHASE1, Recorder, borrow_phase1
@@ -39,10 +41,15 @@ def state_of(run: Run) -> Phase1State:
     return start_phase1(model, run.core.phase1, Compute(CPU, run.core.compute))
 
 
+def save(recorder: Recorder, state: Phase1State, position: Position) -> None:
+    """Save phase 1, as it is saved after every step where ``checkpoint.steps`` is 1."""
+    recorder.after_step("phase1", position, state.model, {"all": state.optimizer}, state.scaler)
+
+
 def record_everything(recorder: Recorder) -> None:
     recorder.begin("fdmo train --seed 0")
     state = state_of(recorder.run)
-    recorder.checkpoint("phase1", 1, state.model, {"all": state.optimizer}, state.scaler)
+    save(recorder, state, Position(1, 1))
     recorder.keep_dictionary(toy_dictionary([2, 1]))
     recorder.finish(state.model, {"test": None})
 
@@ -59,7 +66,7 @@ def test_the_first_process_writes_the_run_folder(
     record_everything(recorder_of(folder, tiny_run(), tiny_splits, rank=0, size=3))
 
     assert files(folder) == {
-        *("config.toml", "environment.json", "data.json", "metrics.json"),
+        *("config.toml", "environment.json", "data.json", "metrics.json", "manifest.json"),
         "checkpoints/phase1.safetensors",
         *("dictionary/toy.safetensors", "dictionary/sources.json"),
         *("model.json", "model.safetensors"),
@@ -85,12 +92,14 @@ def test_the_other_processes_write_nothing(
 def test_a_phase_goes_on_from_its_checkpoint(
     tiny_run: MakeRun, tiny_splits: Splits, tmp_path: Path, precision: str
 ) -> None:
-    run = tiny_run(compute={"precision": precision})
+    run = tiny_run(compute={"precision": precision}, checkpoint={"steps": 1})
     recorder = recorder_of(create_run_folder(tmp_path / "run", data="x"), run, tiny_splits)
     saved, fresh = state_of(run), state_of(tiny_run(seed=1, compute={"precision": precision}))
-    recorder.checkpoint("phase1", 2, saved.model, {"all": saved.optimizer}, saved.scaler)
+    save(recorder, saved, Position(2, 9))
 
-    done = recorder.restore("phase1", fresh.model, {"all": fresh.optimizer}, fresh.scaler)
+    done = recorder.restore(
+        "phase1", fresh.model, {"all": fresh.optimizer}, fresh.scaler, journal=Journal()
+    )
 
     assert done == 2
     assert differing(snapshot(saved.model), snapshot(fresh.model)) == []
@@ -103,7 +112,8 @@ def test_a_phase_without_a_checkpoint_begins_at_its_start(
     state = state_of(tiny_run())
     before = snapshot(state.model)
 
-    assert recorder.restore("phase1", state.model, {"all": state.optimizer}) == 0
+    optimizers = {"all": state.optimizer}
+    assert recorder.restore("phase1", state.model, optimizers, journal=Journal()) == 0
     assert differing(before, snapshot(state.model)) == []
 
 
@@ -230,18 +240,16 @@ def test_what_does_not_decide_phase_1_may_differ(
 def test_phase_1_that_is_not_finished_is_refused(
     tiny_run: MakeRun, tiny_splits: Splits, lender: Path, tmp_path: Path
 ) -> None:
-    run, folder = tiny_run(), tmp_path / "stopped"
+    run, folder = tiny_run(checkpoint={"steps": 1}), tmp_path / "stopped"
     shutil.copytree(lender, folder)
     state = state_of(run)
-    recorder_of(folder, run, tiny_splits).checkpoint(
-        "phase1", 1, state.model, {"all": state.optimizer}, state.scaler
-    )
+    save(recorder_of(folder, run, tiny_splits), state, Position(1, 2))
 
     with pytest.raises(RunFolderError) as caught:
         borrow(run, tiny_splits, folder, tmp_path)
 
     assert str(caught.value) == (
-        f"Phase 1 of {folder} has 1 epochs done. Expected all 2. Let that run finish first."
+        f"Phase 1 of {folder} has 1 steps done. Expected all 2. Let that run finish first."
     )
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fdmo_core.classifier import CosineClassifier
+from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.errors import ConfigError, RunFolderError
 from fdmo_core.model import TwoStreamClassifier
@@ -65,8 +66,8 @@ def test_a_folder_that_exists_is_refused_and_left_alone(tmp_path: Path) -> None:
         create_run_folder(tmp_path, data="garments")
 
     assert str(caught.value) == (
-        f"{tmp_path} exists already. Expected a folder that is not there yet. Choose another one "
-        f"with --out, or remove it."
+        f"{tmp_path} exists already. Expected a folder that is not there yet. Go on with "
+        f"that run by --resume, choose another folder with --out, or remove it."
     )
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
@@ -96,7 +97,7 @@ def test_runs_without_a_name_are_numbered_by_data_set(
 
 def test_the_environment_is_described_as_plain_data(tiny_run: MakeRun) -> None:
     described = describe_environment(
-        tiny_run(seed=7), device=torch.device("cpu"), command="fdmo train --seed 7"
+        tiny_run(seed=7), Compute(torch.device("cpu")), command="fdmo train --seed 7"
     )
 
     assert described == json.loads(json.dumps(described))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from fdmo_core.checkpoint import load_checkpoint
+from fdmo_core.checkpoint import checkpoint_files, load_checkpoint
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.feature_space import FeatureSpace
@@ -45,7 +45,8 @@ def test_phase_2_on_features_gives_what_a_whole_run_gives(
     )
 
     weights = snapshot(rebalancer)
-    load_checkpoint(tmp_path / "whole" / "checkpoints", "phase2", module=rebalancer, optimizers={})
+    file, _ = checkpoint_files(tmp_path / "whole" / "checkpoints", "phase2")
+    load_checkpoint(file, module=rebalancer, optimizers={})
     assert not differing(weights, snapshot(rebalancer))
 
 

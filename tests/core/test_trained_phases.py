@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from fdmo_core.checkpoint import save_checkpoint
+from fdmo_core.checkpoint import Position, save_checkpoint
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.errors import RunFolderError
@@ -204,7 +204,11 @@ def test_a_phase_2_that_is_not_finished_is_refused(
     copied = tmp_path / "run"
     shutil.copytree(folder, copied)
     save_checkpoint(
-        copied / "checkpoints", "phase2", done=0, module=phase2.rebalancer, optimizers={}
+        copied / "checkpoints",
+        "phase2",
+        position=Position(0, phase2.rebalancer.num_steps),
+        module=phase2.rebalancer,
+        optimizers={},
     )
 
     with pytest.raises(RunFolderError) as caught:

@@ -262,10 +262,10 @@ def restore_late(folder: str, *arguments: str) -> list[int]:
     """Run the command; the last process is slow to look for checkpoints. Return what it finds."""
     restore, found = Recorder.restore, list[int]()
 
-    def watched(recorder: Recorder, phase: str, *rest: Any) -> int:
+    def watched(recorder: Recorder, phase: str, *rest: Any, journal: Journal) -> int:
         if os.environ["RANK"] == "1" and phase == "phase2":
             time.sleep(1.5)
-        found.append(restore(recorder, phase, *rest))
+        found.append(restore(recorder, phase, *rest, journal=journal))
         return found[-1]
 
     replaced: Any = Recorder
@@ -334,8 +334,8 @@ def test_a_folder_that_is_taken_stops_all_processes(
     first, second = in_processes(2, fdmo, str(tmp_path), *train(), outcomes=True, seconds=30)
 
     assert first[1] == (
-        "Error: run exists already. Expected a folder that is not there yet. Choose another one "
-        "with --out, or remove it.\n"
+        "Error: run exists already. Expected a folder that is not there yet. Go on with that "
+        "run by --resume, choose another folder with --out, or remove it.\n"
     )
     assert second[1] == (
         "Error: Process 1 stops with the first one. Expected the first one to go on. Look above "

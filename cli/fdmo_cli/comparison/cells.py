@@ -128,7 +128,9 @@ def run_cell(job: CellJob) -> None:
     space = FeatureSpace.load(job.space / "space")
     make_folder(job.folder)
     write_text(job.folder / "config.toml", run.as_toml())
-    environment = describe_environment(run, device=torch.device(job.device), command="fdmo compare")
+    environment = describe_environment(
+        run, Compute(torch.device(job.device)), command="fdmo compare"
+    )
     write_json(job.folder / ENVIRONMENT_FILE, environment)
     started = time.perf_counter()
     rebalancer = rebalance(run, space, device=torch.device(job.device), journal=Journal())

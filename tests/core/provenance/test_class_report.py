@@ -43,7 +43,6 @@ class Halves(Rebalancer):
 
     config_class: ClassVar[type[ComponentConfig]] = HalvesConfig
     num_steps = 0
-    steps_per_epoch = 1
 
     def __init__(self, dictionary: FeatureDictionary, makes: str = "mixtures") -> None:
         nn.Module.__init__(self)

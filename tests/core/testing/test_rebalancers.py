@@ -22,10 +22,10 @@ class SpeaksInOneString(AdversarialRebalancer):
         self.notices = "One class is small."  # a sequence of letters
 
 
-class HasNoEpoch(AdversarialRebalancer):
+class CountsItsStepsInFractions(AdversarialRebalancer):
     def __init__(self, config: AdversarialConfig, *, parts: Phase2Parts) -> None:
         super().__init__(config, parts=parts)
-        self.steps_per_epoch = 0
+        self.num_steps = 2.5  # type: ignore[assignment]
 
 
 class ForgetsAClass(AdversarialRebalancer):
@@ -128,7 +128,7 @@ class MakesWhatItLikes(AdversarialRebalancer):
 
 BROKEN: list[tuple[type[Any], Check, str]] = [
     (SpeaksInOneString, kit.check_is_built_from_its_parts, "notices is 'One class is small.'"),
-    (HasNoEpoch, kit.check_is_built_from_its_parts, "steps_per_epoch is 0"),
+    (CountsItsStepsInFractions, kit.check_is_built_from_its_parts, "num_steps is 2.5"),
     (ForgetsAClass, kit.check_classifies_at_any_time, r"\(1, 3\). Expected \(1, 4\)"),
     (DrawsGlobally, kit.check_steps_give_finite_terms, "global random generator of torch"),
     (LosesItsTerms, kit.check_steps_give_finite_terms, "{'real': nan} are not finite"),
