@@ -20,6 +20,7 @@ from fdmo_cli import (
     features,
     predict,
     reproduce,
+    reproduce_run,
     train,
     verify,
 )
@@ -45,6 +46,7 @@ app.command("diagnose")(diagnose.diagnose)
 app.add_typer(dictionary.app, name="dictionary", help="Show what artificial features are made of.")
 app.command("compare")(compare.compare)
 app.command("reproduce")(reproduce.reproduce)
+app.command("reproduce-run")(reproduce_run.reproduce_run)
 app.add_typer(plugins_app, name="plugins", help="Show, check and write plugins.")
 app.command("doctor")(doctor.doctor)
 app.add_typer(bench.app, name="bench", help="Measure how fast exported files answer.")

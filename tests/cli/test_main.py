@@ -25,6 +25,7 @@ HELP_FOR: tuple[list[str], ...] = (
     ["train"],
     ["evaluate"],
     ["reproduce"],
+    ["reproduce-run"],
     ["data", "check"],
     ["plugins"],
     ["doctor"],
@@ -58,7 +59,17 @@ def test_the_installed_command_lists_its_commands() -> None:
     ]
     assert listed == [
         *("train", "evaluate", "predict", "verify", "diagnose", "compare", "reproduce"),
-        *("doctor", "export", "data", "features", "dictionary", "plugins", "bench", "config"),
+        *(
+            "reproduce-run",
+            "doctor",
+            "export",
+            "data",
+            "features",
+            "dictionary",
+            "plugins",
+            "bench",
+            "config",
+        ),
     ]
     assert result.returncode == 0
 
