@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import attention
+import checkpoints
 import deployment
 import deployment_int8
 import deployment_predict
@@ -21,6 +22,7 @@ from measure import Benchmark
 MODULES: dict[tuple[str, ...], Callable[[], list[Benchmark]]] = {
     ("phase2-step", "phase2-memory"): phase2.benchmarks,
     ("attention-step",): attention.benchmarks,
+    ("checkpoints",): checkpoints.benchmarks,
     ("per-feature-time", "per-feature-memory"): per_feature.benchmarks,
     ("forward-shared", "phase1-shared", "phase1-cached", "cache-read"): prefix.benchmarks,
     ("loading",): loading.benchmarks,
