@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from fdmo_core.errors import RunFolderError
 from fdmo_core.kinds import KIND_OF_SECTION
+from fdmo_core.manifest import ENVIRONMENT_FILE
 
-ENVIRONMENT_FILE = "environment.json"
 DEPTHS = ("", "*/*/", "*/*/*/")  # of a run; of the runs and cells of an experiment
 
 

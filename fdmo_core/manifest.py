@@ -15,6 +15,8 @@ from fdmo_core.errors import RunFolderError
 from fdmo_core.files import write_json
 
 MANIFEST_FILE = "manifest.json"
+CONFIG_FILE, ENVIRONMENT_FILE = "config.toml", "environment.json"
+METRICS_FILE = "metrics.json"  # the last file of a run
 NOT_LISTED = (MANIFEST_FILE, "log.jsonl", "lock.json")  # they change after they are written
 FORMAT_VERSION = 1
 

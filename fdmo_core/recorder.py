@@ -18,7 +18,6 @@ from fdmo_core.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
-from fdmo_core.component_origins import ENVIRONMENT_FILE
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run, read_toml
 from fdmo_core.data import describe_data
@@ -26,11 +25,18 @@ from fdmo_core.errors import ConfigError, RunFolderError
 from fdmo_core.files import as_json, write_json, write_text
 from fdmo_core.interfaces import FeatureDictionary
 from fdmo_core.journal import Journal
-from fdmo_core.manifest import NOT_LISTED, add_to_manifest, files_below, require_intact
+from fdmo_core.manifest import (
+    ENVIRONMENT_FILE,
+    METRICS_FILE,
+    NOT_LISTED,
+    add_to_manifest,
+    files_below,
+    require_intact,
+)
 from fdmo_core.network import Network
 from fdmo_core.phase2 import empty_dictionary
 from fdmo_core.prefix import digest_stages
-from fdmo_core.run_folder import METRICS_FILE, describe_environment, save_model
+from fdmo_core.run_folder import describe_environment, save_model
 from fdmo_core.samples import Splits
 from fdmo_core.stopping import StopRequest
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fdmo_core.component_origins import ENVIRONMENT_FILE
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.errors import ConfigError, RunFolderError
-from fdmo_core.manifest import require_intact
-from fdmo_core.run_folder import METRICS_FILE, describe_environment
+from fdmo_core.manifest import CONFIG_FILE, ENVIRONMENT_FILE, METRICS_FILE, require_intact
+from fdmo_core.run_folder import describe_environment
 from fdmo_core.samples import Splits
 
 WITHOUT_INFLUENCE = ("loading", "cache.folder", "cache.max_gib", "checkpoint")  # on the result
@@ -75,7 +74,7 @@ def read_begun(folder: Path) -> Begun:
     Raises:
         RunFolderError: The folder is no run that can be gone on with.
     """
-    if not (folder / "config.toml").is_file():
+    if not (folder / CONFIG_FILE).is_file():
         raise RunFolderError(
             f"{folder} holds no run to go on with: it has no config.toml. Expected a folder that "
             f"'fdmo train' began. Check the path; a run that was killed before it began is started "

@@ -27,7 +27,6 @@ from fdmo_core.network import Network
 from fdmo_core.registry import Registry
 from fdmo_core.samples import Splits
 
-METRICS_FILE = "metrics.json"  # the last one of a run
 FORMAT_VERSION = 1
 MODEL_KEYS = {
     "class_names",

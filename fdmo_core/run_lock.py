@@ -99,6 +99,7 @@ def locked_run(folder: Path) -> Iterator[None]:
     """
     file = folder / LOCK_FILE
     try:
+        folder.stat()  # FileLock would make it
         with FileLock(folder / GUARD_FILE):
             owner = read_owner(folder)
             if owner is not None:

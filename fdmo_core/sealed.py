@@ -8,12 +8,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fdmo_core.files import reach_disk, replacing, with_usual_mode
+
+if TYPE_CHECKING:  # who looks at heads alone need not wait for torch
+    from torch import Tensor
 
 HEAD_KEY, DIGEST_KEY = "fdmo", "sha256"  # of the header; of the head in it
 NO_DIGEST = "0" * 64  # where the digest will be
@@ -29,13 +29,13 @@ class Sealed(NamedTuple):
     """
 
     head: dict[str, Any]
-    tensors: dict[str, Tensor]
+    tensors: "dict[str, Tensor]"
 
 
 def write_sealed(
     path: Path,
     head: Mapping[str, Any],
-    tensors: Mapping[str, Tensor],
+    tensors: "Mapping[str, Tensor]",
     *,
     keep_old_as: Path | None = None,
 ) -> None:
@@ -53,6 +53,8 @@ def write_sealed(
     Raises:
         RunFolderError: The file cannot be written, for instance because the disk is full.
     """
+    from safetensors.torch import save_file
+
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {HEAD_KEY: json.dumps({DIGEST_KEY: NO_DIGEST, **head})}
     with replacing(path) as temporary:
@@ -69,22 +71,37 @@ def write_sealed(
 
 
 def read_sealed(path: Path) -> Sealed:
-    """Return what :func:`write_sealed` wrote.
+    """Return what :func:`write_sealed` wrote; errors as in :func:`read_head`.
+
+    Raises:
+        SafetensorError: It is no safetensors file.
+    """
+    from safetensors.torch import load_file
+
+    head = read_head(path)
+    return Sealed(head, load_file(path))
+
+
+def read_head(path: Path, *, is_checked: bool = True) -> dict[str, Any]:
+    """Return the plain data of a sealed file.
+
+    Args:
+        path: The file.
+        is_checked: Whether the digest is compared with the content, all of which is then read.
 
     Raises:
         OSError: The file cannot be read.
         ValueError: It is not as it was written.
-        SafetensorError: It is no safetensors file.
     """
     header = _read_header(path)
     try:
         head: dict[str, Any] = json.loads(json.loads(header)["__metadata__"][HEAD_KEY])
         digest = head.pop(DIGEST_KEY)
-        if _digest(path, header, digest) != digest:
+        if is_checked and _digest(path, header, digest) != digest:
             raise ValueError("its digest is not that of its content")
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"its header lacks what fdmo writes: {error!r}") from error
-    return Sealed(head, load_file(path))
+    return head
 
 
 def _read_header(path: Path) -> bytes:

@@ -130,7 +130,7 @@ def compare(
 
 def _earlier_runs(source: str | None, data: str | None, out: Path | None) -> list[Path]:
     """Return where there may be runs to start from or to go on with."""
-    from fdmo_core.component_origins import ENVIRONMENT_FILE
+    from fdmo_core.manifest import ENVIRONMENT_FILE
 
     folders = [out or Path("runs", "compare", Path(source or data or "").stem)]
     if source is not None and Path(source, ENVIRONMENT_FILE).is_file():

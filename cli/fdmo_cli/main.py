@@ -21,6 +21,7 @@ from fdmo_cli import (
     predict,
     reproduce,
     reproduce_run,
+    runs,
     train,
     verify,
 )
@@ -47,6 +48,7 @@ app.add_typer(dictionary.app, name="dictionary", help="Show what artificial feat
 app.command("compare")(compare.compare)
 app.command("reproduce")(reproduce.reproduce)
 app.command("reproduce-run")(reproduce_run.reproduce_run)
+app.add_typer(runs.app, name="runs", help="List, show, verify and remove run folders.")
 app.add_typer(plugins_app, name="plugins", help="Show, check and write plugins.")
 app.command("doctor")(doctor.doctor)
 app.add_typer(bench.app, name="bench", help="Measure how fast exported files answer.")

@@ -26,6 +26,7 @@ HELP_FOR: tuple[list[str], ...] = (
     ["evaluate"],
     ["reproduce"],
     ["reproduce-run"],
+    ["runs", "list"],
     ["data", "check"],
     ["plugins"],
     ["doctor"],
@@ -59,17 +60,8 @@ def test_the_installed_command_lists_its_commands() -> None:
     ]
     assert listed == [
         *("train", "evaluate", "predict", "verify", "diagnose", "compare", "reproduce"),
-        *(
-            "reproduce-run",
-            "doctor",
-            "export",
-            "data",
-            "features",
-            "dictionary",
-            "plugins",
-            "bench",
-            "config",
-        ),
+        *("reproduce-run", "doctor", "export", "data", "features", "dictionary", "runs"),
+        *("plugins", "bench", "config"),
     ]
     assert result.returncode == 0
 

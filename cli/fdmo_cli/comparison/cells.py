@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from fdmo_core.comparison.calibration import expected_calibration_error
-from fdmo_core.component_origins import ENVIRONMENT_FILE
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run, resolve_run
 from fdmo_core.data import open_data
@@ -25,6 +24,7 @@ from fdmo_core.feature_space import ROWS_A_PART, FeatureSpace
 from fdmo_core.files import make_folder, write_json, write_tensors, write_text
 from fdmo_core.interfaces import LabelledFeatures
 from fdmo_core.journal import Journal
+from fdmo_core.manifest import ENVIRONMENT_FILE
 from fdmo_core.phase2 import rebalance
 from fdmo_core.plugin_loading import load_plugins
 from fdmo_core.registry import Registry
