@@ -23,6 +23,7 @@ from fdmo_core.files import make_folder, write_tensors
 from fdmo_core.folds import assign_folds
 from fdmo_core.interfaces import FeatureDictionary
 from fdmo_core.journal import Journal
+from fdmo_core.manifest import require_intact
 from fdmo_core.maps import Maps
 from fdmo_core.model_building import network_like
 from fdmo_core.network import Network
@@ -96,6 +97,7 @@ def cross_fit(
     folder = recorder.folder / FOLDER
     if lender is not None and _has_scored(lender, run):
         folder = lender / FOLDER
+        require_intact(lender, part=FOLDER)
     make_folder(folder)
 
     def trained_without(fold: int) -> Network:

@@ -16,6 +16,7 @@ from fdmo_core.data import open_data
 from fdmo_core.engine import check_run
 from fdmo_core.errors import ConfigError, DataError, FdmoError, RunFolderError
 from fdmo_core.files import make_folder
+from fdmo_core.manifest import require_intact
 from fdmo_core.network import Network
 from fdmo_core.recorder import DECIDE_PHASE1
 from fdmo_core.resuming import WITHOUT_INFLUENCE, changes
@@ -56,6 +57,7 @@ class Cell:
 
     def metrics(self) -> dict[str, Any]:
         """Return the metrics of a finished run."""
+        require_intact(self.folder, "metrics.json")
         content: dict[str, Any] = json.loads((self.folder / "metrics.json").read_text("utf-8"))
         return content
 

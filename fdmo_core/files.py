@@ -4,8 +4,10 @@ Both the bytes and the new name are on the disk before a writer returns, so that
 loses its power leaves the old file or the new one as well.
 """
 
+import errno
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,8 +22,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, num_bytes: int = 0) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` and rename it to ``path`` when the block succeeds.
+
+    Args:
+        path: The file.
+        num_bytes: How many the file will have, if that is known; a full disk is told by it.
 
     Raises:
         RunFolderError: The file cannot be written, for instance because the disk is full.
@@ -34,7 +40,8 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         reach_disk(path.parent)
     except (OSError, SafetensorError) as error:
-        raise cannot_write(path, error) from error
+        temporary.unlink(missing_ok=True)  # now, so that what it took counts as free
+        raise cannot_write(path, error, num_bytes=num_bytes) from error
     finally:
         with suppress(NotADirectoryError):  # told above: the folder is a file
             temporary.unlink(missing_ok=True)
@@ -60,13 +67,39 @@ def require_no_device(path: Path) -> None:
         )
 
 
-def cannot_write(path: Path, error: Exception) -> RunFolderError:
-    """Return the error that says that a file could not be written, and why."""
+def cannot_write(path: Path, error: Exception, *, num_bytes: int = 0) -> RunFolderError:
+    """Return the error that says that a file could not be written, and why.
+
+    Args:
+        path: The file.
+        error: What was raised.
+        num_bytes: How many the file was to have; 0 if nobody knows.
+    """
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return RunFolderError(
-        f"Cannot write {path}: {reason}. Expected a writable folder with enough free space. Free "
-        f"some space or choose another folder with --out."
+        f"Cannot write {path}: {reason}. {_missing(path, error, num_bytes)}Expected a writable "
+        f"folder with enough free space. Free some space or choose another folder with --out."
     )
+
+
+def _missing(path: Path, error: Exception, num_bytes: int) -> str:
+    """Return how much a full disk lacks, where that is known."""
+    number = getattr(error, "errno", None)
+    is_full = number in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error)
+    if not (is_full and num_bytes):
+        return ""
+    free = shutil.disk_usage(path.parent).free
+    told = f"It needs {readable_size(num_bytes)}, and {readable_size(free)} are free"
+    lacks = f": {readable_size(num_bytes - free)} are missing. " if num_bytes > free else ". "
+    return told + lacks
+
+
+def readable_size(num_bytes: float) -> str:
+    """Return a number of bytes as a person reads it."""
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20)):
+        if num_bytes >= size:
+            return f"{num_bytes / size:.2f} {unit}"
+    return f"{num_bytes / 2**10:.2f} KiB"
 
 
 def make_folder(folder: Path) -> None:
@@ -83,8 +116,9 @@ def make_folder(folder: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write text as UTF-8."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    content = text.encode()
+    with replacing(path, num_bytes=len(content)) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -104,7 +138,8 @@ def write_tensors(
     from safetensors.torch import save_file  # here: who writes no tensors need not wait for torch
 
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with replacing(path) as temporary, with_usual_mode(temporary):
+    num_bytes = sum(tensor.nbytes for tensor in contiguous.values())
+    with replacing(path, num_bytes=num_bytes) as temporary, with_usual_mode(temporary):
         save_file(contiguous, temporary, dict(metadata) if metadata else None)
 
 

@@ -58,8 +58,30 @@ def add_to_manifest(
     listed = read_manifest(folder) if (folder / MANIFEST_FILE).exists() else {}
     listed |= {name: fingerprint_file(folder / name) for name in names}
     listed |= {name: fingerprint(content) for name, content in (soon or {}).items()}
+    _write(folder, listed)
+
+
+def list_anew(folder: Path, part: str) -> None:
+    """List all files of a part of a run anew; without a manifest nothing is done.
+
+    Args:
+        folder: The run folder.
+        part: A folder in it, such as ``"export"``.
+    """
+    if not (folder / MANIFEST_FILE).exists():
+        return
+    kept = {name: one for name, one in read_manifest(folder).items() if not _is_in(name, part)}
+    names = [file.relative_to(folder).as_posix() for file in files_below(folder / part)]
+    _write(folder, kept | {name: fingerprint_file(folder / name) for name in names})
+
+
+def _write(folder: Path, listed: Mapping[str, Fingerprint]) -> None:
     files = {name: one._asdict() for name, one in sorted(listed.items())}
     write_json(folder / MANIFEST_FILE, {"format": FORMAT_VERSION, "files": files})
+
+
+def _is_in(name: str, part: str) -> bool:
+    return name.startswith(f"{part}/")
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -93,7 +115,7 @@ def read_manifest(folder: Path) -> dict[str, Fingerprint]:
         ) from error
 
 
-def require_intact(folder: Path, *names: str, below: str = "") -> None:
+def require_intact(folder: Path, *names: str, part: str = "") -> None:
     """Raise a RunFolderError unless files are what the run's manifest says.
 
     A folder without a manifest, which fdmo before 0.2 wrote, is taken as it is.
@@ -101,12 +123,12 @@ def require_intact(folder: Path, *names: str, below: str = "") -> None:
     Args:
         folder: The run folder.
         names: Files, relative to the folder; those that are not listed are left to who reads them.
-        below: Begin of the names of further files, such as ``"dictionary/"``.
+        part: A folder in it, such as ``"dictionary"``, of which all listed files are compared.
     """
     if not (folder / MANIFEST_FILE).exists():
         return
     listed = read_manifest(folder)
-    chosen = {name for name in listed if name in names or (below and name.startswith(below))}
+    chosen = {name for name in listed if name in names or (part and _is_in(name, part))}
     for name in sorted(chosen):
         problem = describe_damage(folder / name, listed[name])
         if problem:

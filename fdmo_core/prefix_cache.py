@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fdmo_core.compute import Compute
 from fdmo_core.errors import RunFolderError
+from fdmo_core.files import readable_size
 from fdmo_core.journal import Journal
 from fdmo_core.map_store import MapStore, StoreLayout, finish_store, open_store
 from fdmo_core.maps import MapBatch
@@ -178,18 +179,18 @@ def _require_space(
     free = shutil.disk_usage(folder).free
     journal.notice(
         f"The frozen prefix is computed once per image and kept in {folder}: "
-        f"{_size(needed)} for {', '.join(layouts)}; {_size(free)} are free."
+        f"{readable_size(needed)} for {', '.join(layouts)}; {readable_size(free)} are free."
     )
     if needed + sum(held.values()) > config.max_gib * GIB:
-        listed = "".join(f"\n  {name}: {_size(size)}" for name, size in held.items())
+        listed = "".join(f"\n  {name}: {readable_size(size)}" for name, size in held.items())
         raise RunFolderError(
-            f"The caches in {folder} would take {_size(needed + sum(held.values()))}. "
+            f"The caches in {folder} would take {readable_size(needed + sum(held.values()))}. "
             f"Expected at most cache.max_gib = {config.max_gib:g}. Raise it, remove old caches, or "
             f"set cache.folder = '' to keep none. There now:{listed or ' nothing'}"
         )
     if needed > free:
         raise RunFolderError(
-            f"The cache in {folder} needs {_size(needed)}, but {_size(free)} are "
+            f"The cache in {folder} needs {readable_size(needed)}, but {readable_size(free)} are "
             f"free. Expected enough space. Set cache.folder to a larger disk, free some space, or "
             f"set cache.folder = '' to keep none."
         )
@@ -230,11 +231,3 @@ def _cannot_cache(folder: Path, error: OSError) -> RunFolderError:
         f"No cache can be kept in {folder}: {error.strerror or error}. Expected a folder that can "
         f"be written to. Set cache.folder to another one, or to '' to keep none."
     )
-
-
-def _size(num_bytes: float) -> str:
-    """Return a number of bytes as a person reads it."""
-    for unit, size in (("GiB", GIB), ("MiB", GIB / 2**10)):
-        if num_bytes >= size:
-            return f"{num_bytes / size:.2f} {unit}"
-    return f"{num_bytes / 2**10:.2f} KiB"

@@ -243,7 +243,7 @@ def load_phase1(model: Network, recorder: Recorder, lender: Path) -> FeatureDict
         ConfigError: The data is not what phase 1 was trained on.
         RunFolderError: Phase 1 is not finished.
     """
-    require_intact(lender, "data.json", below="dictionary/")
+    require_intact(lender, "data.json", part="dictionary")
     digest = _read_digest(lender)
     if digest != recorder.splits.digest:
         raise ConfigError(

@@ -31,7 +31,7 @@ def first_difference(one: Path, other: Path) -> str:
         RunFolderError: A file is missing or damaged.
     """
     for folder in (one, other):
-        require_intact(folder, "data.json", "metrics.json", MODEL_FILE, below="dictionary/")
+        require_intact(folder, "data.json", "metrics.json", MODEL_FILE, part="dictionary")
     found = chain(
         _unequal("data.json", _flat(_read(one, "data.json")), _flat(_read(other, "data.json"))),
         _unequal("log.jsonl", _terms(one), _terms(other)),

@@ -140,7 +140,7 @@ def verify_run(folder: Path) -> list[Damage]:
     """Return the files of a run that are not as the run wrote them.
 
     Those of the manifest are compared with their digests, checkpoints that are not in it yet with
-    their own. Exported files, which carry a digest of their own, are left to who reads them.
+    their own.
 
     Raises:
         RunFolderError: The folder is none of a run, or has no manifest.
@@ -150,7 +150,7 @@ def verify_run(folder: Path) -> list[Damage]:
     found = [Damage(name, describe_damage(folder / name, one)) for name, one in listed.items()]
     for file in files_below(folder):
         name = file.relative_to(folder).as_posix()
-        if name in listed or name in NOT_LISTED or name.startswith("export/"):
+        if name in listed or name in NOT_LISTED:
             continue
         if name.startswith("checkpoints/"):
             found.append(Damage(name, _checkpoint_damage(file)))

@@ -57,7 +57,8 @@ def write_sealed(
 
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {HEAD_KEY: json.dumps({DIGEST_KEY: NO_DIGEST, **head})}
-    with replacing(path) as temporary:
+    num_bytes = sum(tensor.nbytes for tensor in contiguous.values())
+    with replacing(path, num_bytes=num_bytes) as temporary:
         with with_usual_mode(temporary):
             save_file(contiguous, temporary, metadata)
         header = _read_header(temporary)

@@ -15,6 +15,7 @@ from fdmo_core.feature_space import FACTS_FILE, FeatureSpace
 from fdmo_core.files import make_folder
 from fdmo_core.interfaces import FeatureBatch, FeatureDictionary, LabelledFeatures
 from fdmo_core.journal import Journal
+from fdmo_core.manifest import list_anew, require_intact
 from fdmo_core.maps import Maps
 from fdmo_core.network import Network
 from fdmo_core.phase2 import extract_features
@@ -45,6 +46,7 @@ def learn_space(
     """
     space_folder = folder / "space"
     if (space_folder / FACTS_FILE).is_file():
+        require_intact(folder, part="space")
         space = FeatureSpace.load(space_folder)
         if space.out_of_fold is not None or not out_of_fold:
             return space
@@ -77,6 +79,7 @@ def learn_space(
         out_of_fold=None if crossed is None else crossed.held_out(),
     )
     space.save(space_folder)
+    list_anew(folder, "space")
     return space
 
 

@@ -18,6 +18,7 @@ from fdmo_core.errors import RunFolderError
 from fdmo_core.feature_space import FACTS_FILE, FeatureSpace
 from fdmo_core.interfaces import FeatureDictionary, LabelledFeatures, Rebalancer
 from fdmo_core.journal import Journal
+from fdmo_core.manifest import require_intact
 from fdmo_core.map_building import open_maps
 from fdmo_core.maps import Maps
 from fdmo_core.model_building import build_network
@@ -118,6 +119,7 @@ def open_phase1(
 
 def read_trained_run(folder: Path, registry: Registry) -> Run:
     """Return the configuration of a run folder; what is gone of it raises when it is used."""
+    require_intact(folder, "config.toml")
     content = read_toml(folder / "config.toml")
     return resolve_run(content, registry.with_runs(folder), is_trained=True)
 
@@ -126,6 +128,7 @@ def _cross_fitted(phase1: TrainedPhase1, owner: Path, journal: Journal) -> Train
     """Add what fold models say; of an ensemble also its network and the features that it gives."""
     run, folder = phase1.run, phase1.folder
     home = folder if (folder / CROSSFIT_FOLDER).is_dir() else owner
+    require_intact(home, part=CROSSFIT_FOLDER)
     labels = torch.from_numpy(phase1.splits.train.labels)
     found = read_out_of_fold(
         home / CROSSFIT_FOLDER, run.core.crossfit.folds, labels, phase1.dictionary.sources
@@ -235,6 +238,7 @@ def open_space(
         ConfigError: As :func:`open_phase1`.
     """
     if (folder / "space" / FACTS_FILE).is_file():
+        require_intact(folder, part="space")
         space = FeatureSpace.load(folder / "space")
         run = read_trained_run(folder, registry)
         return run, without_test(space)

@@ -92,6 +92,7 @@ def onnx(
     from fdmo_cli.session import change_run, load_registry
     from fdmo_core.data import open_data_for
     from fdmo_core.errors import ConfigError
+    from fdmo_core.manifest import list_anew
     from fdmo_core.run_folder import load_run
     from fdmo_export.write import ExportOptions, export_run, make_room
 
@@ -114,6 +115,7 @@ def onnx(
     source = change_run(trained.run.as_dict(), registry, data=data, settings=set_, is_trained=True)
     splits = open_data_for(source, feature_dim=trained.feature_dim, class_names=trained.class_names)
     report = export_run(trained, splits, path, options, overwrite=overwrite)
+    list_anew(run, "export")
     if as_json:
         typer.echo(json.dumps(report.as_dict() | {"file": str(path)}))
     else:

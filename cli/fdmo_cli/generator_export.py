@@ -33,6 +33,7 @@ def write_generator(
     from fdmo_cli.session import load_registry
     from fdmo_core.errors import ConfigError
     from fdmo_core.journal import Journal
+    from fdmo_core.manifest import list_anew
     from fdmo_export.onnxruntime_package import import_onnxruntime
 
     if unused:
@@ -48,6 +49,7 @@ def write_generator(
         report = export_generator(
             run, registry, folder, journal=journal, lender=lender, overwrite=overwrite
         )
+    list_anew(run, "export")
     if as_json:
         files = {"generator": str(report.generator), "dictionary": str(report.dictionary)}
         typer.echo(json.dumps(report.as_dict() | files))

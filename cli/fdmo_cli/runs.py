@@ -10,7 +10,7 @@ from fdmo_cli.options import JsonOption
 from fdmo_cli.printable import printable
 
 if TYPE_CHECKING:
-    from fdmo_core.run_listing import Damage, RunSummary
+    from fdmo_core.run_listing import RunSummary
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -80,7 +80,7 @@ def verify(runs: RunsArgument, as_json: JsonOption = False) -> None:
     """Compare every file of runs with its digest; exit code 1 if one is not as it was written."""
     from fdmo_core.run_listing import verify_run
 
-    found = {str(run): [*verify_run(run), *_damaged_exports(run)] for run in runs}
+    found = {str(run): verify_run(run) for run in runs}
     if as_json:
         content = {run: [one._asdict() for one in damages] for run, damages in found.items()}
         typer.echo(json.dumps(content))
@@ -94,26 +94,11 @@ def verify(runs: RunsArgument, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
-def _damaged_exports(run: Path) -> "list[Damage]":
-    """Return the exported files of a run that are not as they were exported."""
-    from fdmo_core.errors import ExportError
-    from fdmo_core.run_listing import Damage
-    from fdmo_export.seal import require_seal
-
-    found = []
-    for file in sorted((run / "export").glob("*.onnx")):
-        name = f"export/{file.name}"
-        try:
-            require_seal(file.read_bytes(), name)
-        except (ExportError, OSError) as error:
-            found.append(Damage(name, str(error)))
-    return found
-
-
 @app.command("remove")
 def remove(runs: RunsArgument, yes: YesOption = False, even_if_lent: LentOption = False) -> None:
     """Remove run folders with all that is in them."""
     from fdmo_core.errors import RunFolderError
+    from fdmo_core.files import readable_size
     from fdmo_core.run_listing import borrowers, remove_run, summarize_run
 
     for run in runs:
@@ -124,7 +109,7 @@ def remove(runs: RunsArgument, yes: YesOption = False, even_if_lent: LentOption 
             )
         if not yes:
             one = summarize_run(run)
-            asked = f"Remove {printable(run)} ({one.state}, {_size(one.bytes)})?"
+            asked = f"Remove {printable(run)} ({one.state}, {readable_size(one.bytes)})?"
             typer.confirm(asked, abort=True, err=True)
         remove_run(run)
         typer.echo(f"Removed {printable(run)}")
@@ -135,6 +120,8 @@ def _print_table(runs: "list[RunSummary]") -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from fdmo_core.files import readable_size
+
     table = Table()
     for heading in ("run", "state", "data", "ACSA", "geometric mean", "size"):
         table.add_column(heading, overflow="fold")
@@ -144,7 +131,7 @@ def _print_table(runs: "list[RunSummary]") -> None:
             f"{one.figures[name]:.4f}" if name in one.figures else "-"
             for name in ("acsa", "geometric_mean")
         ]
-        cells = (one.folder, state, one.data, *figures, _size(one.bytes))
+        cells = (one.folder, state, one.data, *figures, readable_size(one.bytes))
         table.add_row(*(Text(printable(cell)) for cell in cells))
     Console().print(table)
 
@@ -156,7 +143,3 @@ def _print_entry(key: str, value: Any) -> None:
             typer.echo(printable(f"  {name}: {one}"))
     elif value not in ("", None):
         typer.echo(printable(f"{key}: {value}"))
-
-
-def _size(num_bytes: int) -> str:
-    return f"{num_bytes / 2**20:.1f} MiB"

@@ -83,23 +83,23 @@ def test_damage_is_told_a_line_for_each_file(runs: Path, fdmo: Command) -> None:
     assert told[str(runs / "stopped")] == [{"name": "metrics.json", "problem": "it is missing"}]
 
 
-def test_a_damaged_export_is_told(
-    onnx_file: Path, run_folder: Path, fdmo: Command, tmp_path: Path
+def test_an_export_is_listed_and_its_damage_told(
+    run_folder: Path, fdmo: Command, tmp_path: Path
 ) -> None:
     copied = tmp_path / "copied"
-    shutil.copytree(run_folder, copied)
-    file = copied / "export" / "model.onnx"
-    file.parent.mkdir(exist_ok=True)
-    shutil.copy(onnx_file, file)
+    shutil.copytree(run_folder, copied, ignore=shutil.ignore_patterns("export"))
+    assert fdmo("export", "onnx", copied, "--max-images", 4).returncode == 0
     assert fdmo("runs", "verify", copied).returncode == 0
 
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    file.write_bytes(content)
+    (copied / "export" / "parity.json").write_text("{}")
+    with (copied / "export" / "model.onnx").open("r+b") as file:
+        file.seek(1000)
+        file.write(b"damage")
 
     result = fdmo("runs", "verify", copied)
     assert result.returncode == 1
-    assert "export/model.onnx was changed or damaged after its export" in result.stdout
+    assert f"{copied}/export/model.onnx: its SHA-256 is another one\n" in result.stdout
+    assert f"{copied}/export/parity.json: it has 2 bytes instead of " in result.stdout
 
 
 def test_a_run_is_removed(runs: Path, fdmo: Command) -> None:

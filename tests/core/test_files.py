@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,15 @@ import torch
 from safetensors.torch import load_file
 
 from fdmo_core.errors import RunFolderError
-from fdmo_core.files import make_folder, replacing, write_json, write_tensors, write_text
+from fdmo_core.files import (
+    make_folder,
+    readable_size,
+    replacing,
+    write_json,
+    write_tensors,
+    write_text,
+)
+from fdmo_core.sealed import read_sealed, write_sealed
 
 WRITES_TOO_MUCH = """
 import resource, signal, sys
@@ -67,6 +76,63 @@ def test_a_failure_halfway_leaves_the_old_content_and_no_temporary_file(tmp_path
 
     assert names(tmp_path) == ["file.txt"]
     assert (tmp_path / "file.txt").read_text() == "old"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MiB, where the system lets one be made."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)],
+        capture_output=True,
+        check=False,
+    )
+    if made.returncode:
+        pytest.skip(f"no disk can be made here: {made.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_told_with_what_is_missing(small_disk: Path) -> None:
+    write_text(small_disk / "old", "x" * 2**19)
+    tensors = {"weights": torch.zeros(2**20)}
+
+    for write, content, needed in (
+        (write_text, "y" * 2**20, "1.00 MiB"),
+        (write_tensors, tensors, "4.00 MiB"),
+        (write_sealed_one, tensors, "4.00 MiB"),
+    ):
+        with pytest.raises(RunFolderError) as caught:
+            write(small_disk / "new", content)  # type: ignore[arg-type]
+        told = str(caught.value)
+        assert "No space left on device" in told
+        missing = "512.00 KiB" if needed == "1.00 MiB" else "3.50 MiB"
+        assert f"It needs {needed}, and 512.00 KiB are free: {missing} are missing." in told
+        assert names(small_disk) == ["old"]
+
+
+def write_sealed_one(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    write_sealed(path, {}, tensors)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(small_disk: Path) -> None:
+    file, before = small_disk / "phase1.safetensors", small_disk / "phase1.previous.safetensors"
+    write_sealed(file, {"done": 1}, {"weights": torch.zeros(2**17)}, keep_old_as=before)
+
+    with pytest.raises(RunFolderError):
+        write_sealed(file, {"done": 2}, {"weights": torch.zeros(2**18)}, keep_old_as=before)
+
+    assert names(small_disk) == ["phase1.safetensors"]
+    assert read_sealed(file).head == {"done": 1}
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "told"),
+    [(1, "0.00 KiB"), (1536, "1.50 KiB"), (2**20, "1.00 MiB"), (5 * 2**29, "2.50 GiB")],
+)
+def test_sizes_are_told_as_people_read_them(num_bytes: int, told: str) -> None:
+    assert readable_size(num_bytes) == told
 
 
 def test_no_space_is_one_message_and_leaves_the_old_file(tmp_path: Path) -> None:

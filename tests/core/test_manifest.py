@@ -12,6 +12,7 @@ from fdmo_core.manifest import (
     files_below,
     fingerprint,
     fingerprint_file,
+    list_anew,
     read_manifest,
     require_intact,
 )
@@ -71,6 +72,25 @@ def test_a_file_that_is_written_anew_is_listed_anew(run: Path) -> None:
     assert len(read_manifest(run)) == 3
 
 
+def test_a_part_is_listed_anew(run: Path) -> None:
+    (run / "dictionary" / "a.bin").unlink()
+    write(run / "dictionary" / "b.bin", b"new")
+    write(run / "dictionary" / "deeper" / "c.bin", b"c")
+
+    list_anew(run, "dictionary")
+
+    assert list(read_manifest(run)) == ["data.json", "dictionary/b.bin", "dictionary/deeper/c.bin"]
+    require_intact(run, "data.json", part="dictionary")
+
+
+def test_without_a_manifest_no_part_is_listed(tmp_path: Path) -> None:
+    write(tmp_path / "export" / "model.onnx", b"x")
+
+    list_anew(tmp_path, "export")
+
+    assert not (tmp_path / MANIFEST_FILE).exists()
+
+
 def test_files_below_are_those_that_are_not_hidden(run: Path) -> None:
     write(run / ".lock", b"")
     write(run / "dictionary" / ".a.bin.1.tmp", b"")
@@ -105,7 +125,7 @@ def test_a_damaged_file_is_refused(run: Path, content: bytes | None, problem: st
         file.write_bytes(content)
 
     with pytest.raises(RunFolderError) as caught:
-        require_intact(run, below="dictionary/")
+        require_intact(run, part="dictionary")
 
     assert str(caught.value) == (
         f"{file} is not what the run wrote: {problem}. Expected the file that manifest.json lists. "
