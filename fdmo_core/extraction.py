@@ -103,13 +103,13 @@ def extract_to_file(
         "precision": compute.config.precision,
     }
     world = compute.world
-    world.from_first(lambda: make_file(path, splits, source.stream_dims, origin))
+    world.from_first(lambda: str(make_file(path, splits, source.stream_dims, origin)))
     file = open_file(path)
-    pending = world.from_first(lambda: np.flatnonzero(file.is_done == 0))
+    pending = world.from_first(lambda: torch.from_numpy(np.flatnonzero(file.is_done == 0)))
     first = 0
     for name, split in splits.named().items():
         end = first + len(split.labels)
-        rows = torch.from_numpy(pending[(pending >= first) & (pending < end)] - first)
+        rows = pending[(pending >= first) & (pending < end)] - first
         batches = Batches(
             split,
             image_size=image_size,
@@ -123,7 +123,7 @@ def extract_to_file(
             journal.progress(f"features {name}", index + 1, len(parts))
         first = end
     world.wait()
-    world.from_first(file.finish)
+    world.from_first(lambda: str(file.finish()))
 
 
 @torch.no_grad()

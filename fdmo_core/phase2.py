@@ -63,7 +63,7 @@ def _rows_of_all(share: FeatureDictionary, world: World) -> Iterator[FeatureBatc
     """Yield the rows that all processes hold, a part of each at a time."""
     own = share.rows()
     while any(parts := world.gather(next(own, None))):
-        yield from (part for part in parts if part)
+        yield from (FeatureBatch(*part) for part in parts if part)
 
 
 def empty_dictionary(run: Run, model: Network, *, num_classes: int) -> FeatureDictionary:
@@ -121,7 +121,7 @@ def held_out_scores(
             "such a setting."
         )
     shares = list(extract_features(model, validation, compute=compute, journal=journal))
-    parts = [part for share in compute.world.gather(shares) for part in share]
+    parts = [FeatureBatch(*part) for share in compute.world.gather(shares) for part in share]
     features = torch.cat([part.features for part in parts]).to(compute.device)
     labels = torch.cat([part.labels for part in parts]).to(compute.device)
     return HeldOut(features, model.main_classifier(features), labels)

@@ -11,6 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from fdmo_core.errors import ConfigError, TrainingError
+from fdmo_core.plain_data import from_bytes, to_bytes
 
 ItemT = TypeVar("ItemT")
 
@@ -63,12 +64,22 @@ class World:
                 dist.broadcast(tensor, src=0)
 
     def gather(self, item: Any) -> list[Any]:
-        """Return what each process gave, in order of rank; made of tensors and plain data."""
+        """Return what each process gave, in order of rank.
+
+        Args:
+            item: Tensors and plain data, as :mod:`fdmo_core.plain_data` sends them: a tuple comes
+                back as a list.
+        """
         if self.size == 1:
             return [item]
-        items: list[Any] = [None] * self.size
-        dist.all_gather_object(items, item)
-        return items
+        own = to_bytes(item)
+        sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(self.size)]
+        dist.all_gather(sizes, torch.tensor([len(own)]))
+        largest = int(max(size.item() for size in sizes))
+        parts = [torch.empty(largest, dtype=torch.uint8) for _ in range(self.size)]
+        dist.all_gather(parts, _padded(own, largest))
+        pairs = zip(parts, sizes, strict=True)
+        return [from_bytes(part[: int(size)].numpy().tobytes()) for part, size in pairs]
 
     def all(self, answer: bool) -> bool:
         """Return whether the answer is yes on every process."""
@@ -77,23 +88,34 @@ class World:
     def from_first(self, make: Callable[[], ItemT]) -> ItemT:
         """Return what the first process makes; the others do not make it.
 
+        Args:
+            make: Returns what :meth:`gather` can send.
+
         Raises:
             TrainingError: The first process could not, and told why.
         """
-        made: list[Any] = [None]
+        made: list[Any] = []
         try:
             if self.is_first:
                 made = [make()]
         finally:
             if self.size > 1:
-                dist.broadcast_object_list(made, src=0)
-        if made[0] is None:
+                made = self._from_first_bytes(made)
+        if not made:
             raise TrainingError(
                 f"Process {self.rank} stops with the first one. Expected the first one to go on. "
                 f"Look above for its message."
             )
         item: ItemT = made[0]
         return item
+
+    def _from_first_bytes(self, item: Any) -> Any:
+        own = to_bytes(item) if self.is_first else b""
+        size = torch.tensor([len(own)])
+        dist.broadcast(size, src=0)
+        content = _padded(own, int(size))
+        dist.broadcast(content, src=0)
+        return from_bytes(content.numpy().tobytes())
 
     def join(self, own: Tensor, total: int) -> Tensor:
         """Return the rows of all processes, in the order that :meth:`share` took them apart.
@@ -113,6 +135,10 @@ class World:
             return own
         joined: Tensor = _Join.apply(own, total, self)
         return joined
+
+
+def _padded(content: bytes, size: int) -> Tensor:
+    return torch.frombuffer(bytearray(content.ljust(size, b"\0")), dtype=torch.uint8)
 
 
 class _Join(torch.autograd.Function):

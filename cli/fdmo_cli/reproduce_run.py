@@ -105,7 +105,8 @@ def _train_again(
             typer.echo(f"Notice: not as it was: {one}", err=True)
         model = check_run(run, splits)
         target = out or begun.folder.with_name(f"{begun.folder.name}-again")
-        folder = world.from_first(lambda: create_run_folder(target, data=run.data.config.name))
+        name = run.data.config.name
+        folder = Path(world.from_first(lambda: str(create_run_folder(target, data=name))))
         train_in(
             folder,
             run,

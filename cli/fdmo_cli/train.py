@@ -95,12 +95,11 @@ def train(
         compute = Compute(chosen_device, run.core.compute, world)
         splits = open_data(run)
         if begun is not None:
-            world.from_first(
-                lambda: require_same(begun, run, splits, compute, allowed=allow_changed or ())
-            )
+            allowed = allow_changed or ()
+            world.from_first(lambda: require_same(begun, run, splits, compute, allowed=allowed))
         model = check_run(run, splits)
-        folder = world.from_first(
-            lambda: begun.folder if begun else create_run_folder(out, data=run.data.config.name)
+        folder = resume or Path(
+            world.from_first(lambda: str(create_run_folder(out, data=run.data.config.name)))
         )
         metrics = train_in(
             folder, run, splits, model, compute=compute, phase1_from=lender, quiet=as_json
