@@ -1,12 +1,12 @@
 """Which distribution a run had its components from, as ``environment.json`` keeps it."""
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from fdmo_core.errors import RunFolderError
+from fdmo_core.json_files import read_json
 from fdmo_core.kinds import KIND_OF_SECTION
 from fdmo_core.manifest import ENVIRONMENT_FILE
 
@@ -59,7 +59,7 @@ def read_origins(folders: Iterable[Path]) -> dict[str, Origin]:
         files = [file for depth in DEPTHS for file in sorted(folder.glob(depth + ENVIRONMENT_FILE))]
         for file in files:
             try:
-                content = json.loads(file.read_text(encoding="utf-8"))
+                content = read_json(file)
                 for section, one in content.get("components", {}).items():
                     kind = KIND_OF_SECTION[section].name
                     origin = Origin(

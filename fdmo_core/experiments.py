@@ -4,7 +4,6 @@ Each cell is an ordinary run folder. What is finished there is left as it is, an
 goes on from its checkpoints, so an experiment is continued by starting it again.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +15,7 @@ from fdmo_core.data import open_data
 from fdmo_core.engine import check_run
 from fdmo_core.errors import ConfigError, DataError, FdmoError, RunFolderError
 from fdmo_core.files import make_folder
+from fdmo_core.json_files import read_json
 from fdmo_core.manifest import require_intact
 from fdmo_core.network import Network
 from fdmo_core.recorder import DECIDE_PHASE1
@@ -58,7 +58,7 @@ class Cell:
     def metrics(self) -> dict[str, Any]:
         """Return the metrics of a finished run."""
         require_intact(self.folder, "metrics.json")
-        content: dict[str, Any] = json.loads((self.folder / "metrics.json").read_text("utf-8"))
+        content: dict[str, Any] = read_json(self.folder / "metrics.json")
         return content
 
 
@@ -179,7 +179,7 @@ def _prepare(cell: Cell, lender: Cell, data: _OpenedData, world: World) -> tuple
 def require_same_data(folder: Path, splits: Splits) -> None:
     """Raise a DataError if a run folder was begun with other data."""
     file = folder / "data.json"
-    if file.is_file() and json.loads(file.read_text("utf-8"))["digest"] != splits.digest:
+    if file.is_file() and read_json(file)["digest"] != splits.digest:
         raise DataError(
             f"The data is not what {folder} was begun with: its digest differs. Expected the same "
             f"files. Restore them, or choose another folder with --out."

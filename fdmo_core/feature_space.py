@@ -4,7 +4,6 @@ Phase 2 of any configuration can be repeated on it within seconds, so that metho
 the very same features.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from fdmo_core.classifier import LinearClassifier
 from fdmo_core.errors import DataError, RunFolderError
 from fdmo_core.files import write_json, write_tensors
 from fdmo_core.interfaces import FeatureBatch, HeldOut, HeldOutSource, LabelledFeatures
+from fdmo_core.json_files import read_json
 
 TENSORS_FILE = "features.safetensors"
 FACTS_FILE = "features.json"
@@ -109,7 +109,7 @@ class FeatureSpace:
             RunFolderError: The folder holds no feature space, or one of another format.
         """
         try:
-            facts = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))
+            facts = read_json(folder / FACTS_FILE)
             with safe_open(folder / TENSORS_FILE, framework="pt") as file:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             if facts["format"] != FORMAT_VERSION:

@@ -14,6 +14,8 @@ from fdmo_core.errors import DataError
 # that says it is PostScript, for instance, would be handed to an external program.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
+MAX_FILE_BYTES = 2**29  # an image of the default max_pixels has a quarter of that, uncompressed
+
 
 def read_rgb(source: Path | BinaryIO, *, max_pixels: int) -> NDArray[np.uint8]:
     """Return the pixels of an image file as a person sees it in a viewer, on black.
@@ -36,13 +38,19 @@ def read_rgb(source: Path | BinaryIO, *, max_pixels: int) -> NDArray[np.uint8]:
     if not isinstance(source, Path):
         return _decode(source, "The image", max_pixels)
     try:
-        content = source.read_bytes()
+        with source.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:  # the latter of a name with a null byte
         reason = error.strerror if isinstance(error, OSError) else error
         raise DataError(
             f"Image '{source}' cannot be opened ({reason}). Expected a readable file. "
             f"Check the path and its permissions."
         ) from error
+    if len(content) > MAX_FILE_BYTES:
+        raise DataError(
+            f"Image '{source}' has more than {MAX_FILE_BYTES} bytes. Expected an image, which is "
+            f"smaller. Replace or delete the file."
+        )
     return _decode(BytesIO(content), f"Image '{source}'", max_pixels)
 
 

@@ -6,13 +6,13 @@ before it is written, so that it is never there unlisted.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fdmo_core.errors import RunFolderError
 from fdmo_core.files import write_json
+from fdmo_core.json_files import read_json
 
 MANIFEST_FILE = "manifest.json"
 CONFIG_FILE, ENVIRONMENT_FILE = "config.toml", "environment.json"
@@ -101,7 +101,7 @@ def read_manifest(folder: Path) -> dict[str, Fingerprint]:
     """
     file = folder / MANIFEST_FILE
     try:
-        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        content: dict[str, Any] = read_json(file)
         if content["format"] != FORMAT_VERSION:
             raise ValueError(f"its format is {content['format']!r}")
         return {

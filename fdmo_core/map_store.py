@@ -1,6 +1,5 @@
 """Conv maps on disk: raw memory-mapped shards and a manifest that is written last."""
 
-import json
 import os
 from collections.abc import Mapping
 from itertools import pairwise
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from fdmo_core.errors import DataError
 from fdmo_core.files import cannot_write, write_json
+from fdmo_core.json_files import read_json
 
 FORMAT_VERSION = 1
 SHARD_BYTES = 2**36  # 64 GiB: an open file for each shard, of which a process may have 1024
@@ -186,7 +186,7 @@ def open_store(folder: Path, origin: Mapping[str, Any]) -> MapStore | None:
     sizes is none.
     """
     try:
-        manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+        manifest = read_json(folder / MANIFEST_FILE)
         if manifest["format"] != FORMAT_VERSION or manifest["origin"] != origin:
             return None
         layout = StoreLayout(**manifest["layout"])

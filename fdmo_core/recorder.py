@@ -1,6 +1,5 @@
 """Writes a run's folder as the run goes on, and takes up again what the folder holds."""
 
-import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from fdmo_core.errors import ConfigError, RunFolderError
 from fdmo_core.files import as_json, write_json, write_text
 from fdmo_core.interfaces import FeatureDictionary
 from fdmo_core.journal import Journal
+from fdmo_core.json_files import read_json
 from fdmo_core.manifest import (
     ENVIRONMENT_FILE,
     METRICS_FILE,
@@ -272,7 +272,7 @@ def _read_digest(lender: Path) -> str:
     """Return the digest of the data that a run was trained on."""
     file = lender / "data.json"
     try:
-        return str(json.loads(file.read_text(encoding="utf-8"))["digest"])
+        return str(read_json(file)["digest"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunFolderError(
             f"{file} cannot be read: {error}. Expected the file that 'fdmo train' wrote. Train "

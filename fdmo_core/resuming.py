@@ -1,6 +1,5 @@
 """Going on with a run that stopped: what it was begun with, and whether that still holds."""
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.errors import ConfigError, RunFolderError
+from fdmo_core.json_files import read_json
 from fdmo_core.manifest import CONFIG_FILE, ENVIRONMENT_FILE, METRICS_FILE, require_intact
 from fdmo_core.run_folder import describe_environment
 from fdmo_core.samples import Splits
@@ -45,7 +45,7 @@ class Begun:
     def metrics(self) -> dict[str, Any]:
         """Return the metrics of a finished run."""
         require_intact(self.folder, METRICS_FILE)
-        content: dict[str, Any] = json.loads((self.folder / METRICS_FILE).read_text("utf-8"))
+        content: dict[str, Any] = read_json(self.folder / METRICS_FILE)
         return content
 
 
@@ -81,10 +81,7 @@ def read_begun(folder: Path) -> Begun:
             f"anew after its folder is removed."
         )
     try:
-        environment, data = (
-            json.loads((folder / name).read_text(encoding="utf-8"))
-            for name in (ENVIRONMENT_FILE, "data.json")
-        )
+        environment, data = (read_json(folder / name) for name in (ENVIRONMENT_FILE, "data.json"))
         missing = {"config", "phase1_from", "packages", "plugins", *IN_ENVIRONMENT} - set(
             environment
         )

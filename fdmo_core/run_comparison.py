@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from fdmo_core.errors import RunFolderError
+from fdmo_core.json_files import read_json
 from fdmo_core.manifest import files_below, require_intact
 
 MODEL_FILE = "model.safetensors"
@@ -108,7 +109,7 @@ def _terms(folder: Path) -> dict[str, float]:
 
 def _read(folder: Path, name: str) -> Any:
     try:
-        return json.loads((folder / name).read_text(encoding="utf-8"))
+        return read_json(folder / name)
     except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(folder / name, error) from error
 

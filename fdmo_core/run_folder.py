@@ -1,6 +1,5 @@
 """A run's folder: what training writes and what evaluation and export read."""
 
-import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from fdmo_core.compute import Compute
 from fdmo_core.config import Run, resolve_run
 from fdmo_core.errors import FdmoError, RunFolderError
 from fdmo_core.files import write_json, write_tensors
+from fdmo_core.json_files import read_json
 from fdmo_core.kinds import KIND_OF_SECTION
 from fdmo_core.manifest import require_intact
 from fdmo_core.model_building import deployed_network
@@ -155,7 +155,7 @@ def load_run(folder: Path, registry: Registry) -> TrainedRun:
     """
     require_intact(folder, "model.json", "model.safetensors")
     try:
-        head = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        head = read_json(folder / "model.json")
         tensors = load_file(folder / "model.safetensors")
         found = head.get("format")
     except Exception as error:  # safetensors raises a type of its own

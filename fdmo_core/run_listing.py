@@ -1,6 +1,5 @@
 """Run folders seen from outside, without torch: which there are, how far they are, if whole."""
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from fdmo_core.errors import RunFolderError
 from fdmo_core.files import cannot_write
+from fdmo_core.json_files import read_json
 from fdmo_core.manifest import (
     CONFIG_FILE,
     ENVIRONMENT_FILE,
@@ -130,7 +130,7 @@ def _figures(metrics: dict[str, Any]) -> dict[str, float]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        content: dict[str, Any] = read_json(file)
     except (OSError, ValueError, RecursionError) as error:
         raise RunFolderError(f"{file} cannot be read: {error}.") from error
     return content

@@ -1,6 +1,5 @@
 """One process writes a run folder at a time; the lock of a process that is gone does not count."""
 
-import json
 import os
 import platform
 import time
@@ -13,6 +12,7 @@ from filelock import FileLock
 
 from fdmo_core.errors import RunFolderError
 from fdmo_core.files import cannot_write, write_json
+from fdmo_core.json_files import read_json
 
 LOCK_FILE = "lock.json"
 GUARD_FILE = ".lock"  # held for the moment in which the lock is looked at and taken
@@ -72,7 +72,7 @@ def read_owner(folder: Path) -> Owner | None:
     """
     file = folder / LOCK_FILE
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
         owner = Owner(
             str(content["host"]),
             int(content["pid"]),

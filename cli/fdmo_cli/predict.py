@@ -116,12 +116,13 @@ def _require_positive(name: str, value: int) -> None:
 def _read_prior(given: str) -> Any:
     """Return a target prior as the classifier takes it: a name, or what a JSON file holds."""
     from fdmo_core.errors import ConfigError
+    from fdmo_core.json_files import read_json
 
     if given in ("balanced", "training"):
         return given
     try:
-        return json.loads(Path(given).read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        return read_json(Path(given))
+    except (OSError, ValueError) as error:
         raise ConfigError(
             f"--target-prior {given} cannot be read ({error}). Expected 'balanced', 'training' or "
             f"a JSON file with a probability for each class, as a list or by name. Correct it."

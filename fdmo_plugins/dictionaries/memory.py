@@ -1,6 +1,5 @@
 """A feature dictionary that is held in memory as one tensor."""
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -19,6 +18,7 @@ from fdmo_core import (
 )
 from fdmo_core.errors import RunFolderError
 from fdmo_core.files import write_json, write_tensors
+from fdmo_core.json_files import read_json
 from fdmo_core.reservoir import HeldRows, Reservoir
 
 FEATURES_FILE = "features.safetensors"
@@ -123,7 +123,7 @@ class MemoryDictionary(FeatureDictionary):
     def load(self, folder: Path) -> None:
         """Read what :meth:`save` wrote; see :meth:`FeatureDictionary.load`."""
         try:
-            manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+            manifest = read_json(folder / MANIFEST_FILE)
             tensors = load_file(folder / FEATURES_FILE)
             sizes, streams = manifest["class_sizes"], tuple(manifest["stream_dims"])
         except Exception as error:  # safetensors raises a type of its own

@@ -1,7 +1,6 @@
 """What is done in a worker process: one phase 1, or one method with one seed on its features."""
 
 import hashlib
-import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from fdmo_core.feature_space import ROWS_A_PART, FeatureSpace
 from fdmo_core.files import make_folder, write_json, write_tensors, write_text
 from fdmo_core.interfaces import LabelledFeatures
 from fdmo_core.journal import Journal
+from fdmo_core.json_files import read_json
 from fdmo_core.manifest import ENVIRONMENT_FILE
 from fdmo_core.phase2 import rebalance
 from fdmo_core.plugin_loading import load_plugins
@@ -103,12 +103,12 @@ def is_learned(folder: Path, *, out_of_fold: bool) -> bool:
     file = folder / TEST_FILE
     if not file.is_file():
         return False
-    return not out_of_fold or bool(json.loads(file.read_text("utf-8"))["out_of_fold"])
+    return not out_of_fold or bool(read_json(file)["out_of_fold"])
 
 
 def digest_of_test(folder: Path) -> str:
     """Return what tells the test images of one phase 1 from those of another."""
-    return str(json.loads((folder / TEST_FILE).read_text("utf-8"))["digest"])
+    return str(read_json(folder / TEST_FILE)["digest"])
 
 
 def _digest_of(splits: Splits) -> str:

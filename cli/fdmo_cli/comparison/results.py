@@ -1,6 +1,5 @@
 """From the files of the cells to what is reported."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import stdev
@@ -22,6 +21,7 @@ from fdmo_core.comparison.differences import SIGNIFICANCE
 from fdmo_core.comparison.ranks import groups_alike, rank_methods
 from fdmo_core.errors import DataError
 from fdmo_core.estimates import Estimate, estimate_metric, estimate_recall
+from fdmo_core.json_files import read_json
 from fdmo_core.metrics import MetricsConfig
 
 
@@ -49,7 +49,7 @@ def collect(planned: Sequence[Planned], baseline: str, config: MetricsConfig) ->
     results = [_result(name, of_method, config) for name, of_method in cells.items()]
     ranked = sorted(results, key=lambda one: -one.figures[RANKED_BY].mean)
     first = next(iter(cells[baseline].values()))
-    data = json.loads((first.space / "data.json").read_text(encoding="utf-8"))
+    data = read_json(first.space / "data.json")
     names = tuple(data["class_names"])
     against = compare_with(baseline, cells, names, same_images=same_images, config=config)
     return Comparison(

@@ -1,6 +1,5 @@
 """Settings chosen on the validation split, by as many trials for every method; needs optuna."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -16,6 +15,7 @@ from fdmo_core.errors import ConfigError, TrainingError
 from fdmo_core.feature_space import FeatureSpace
 from fdmo_core.files import make_folder, write_json
 from fdmo_core.journal import Journal
+from fdmo_core.json_files import read_json
 from fdmo_core.phase2 import rebalance
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def read_tuned(folder: Path, methods: Sequence[Method], *, trials: int) -> dict[
         file = tuned_file(folder, method)
         if not trials or not file.is_file():
             continue
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
         if content["trials"] != trials:
             raise ConfigError(
                 f"The settings of '{method.name}' were chosen by {content['trials']} trials, and "

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from fdmo_cli.reproduction.definitions import METRICS, Experiment, Row
 from fdmo_core.estimates import Estimate, estimate_metric, estimate_recall
 from fdmo_core.experiments import Cell
 from fdmo_core.files import write_json, write_text
+from fdmo_core.json_files import read_json
 from fdmo_core.shot_groups import bottom_quarter
 
 
@@ -98,7 +98,7 @@ def _recalls(
 
     Source: Fig. 2 of the paper.
     """
-    data: dict[str, Any] = json.loads((cells[0].folder / "data.json").read_text("utf-8"))
+    data: dict[str, Any] = read_json(cells[0].folder / "data.json")
     names, counts = data["class_names"], data["counts"]
     images = np.sum([counts[split] for split in counts], axis=0)
     records = []
