@@ -64,6 +64,6 @@ class CacheProgress:
 
 
 def remove_progress(folder: Path) -> None:
-    """Remove what the processes noted, once the cache has its name."""
-    for file in folder.glob("progress-*.json"):
+    """Remove what the processes noted, once the cache has its name; half a note as well."""
+    for file in folder.glob("*progress-*.json*"):
         file.unlink()

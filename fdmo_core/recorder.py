@@ -24,7 +24,7 @@ from fdmo_core.config import Run, read_toml
 from fdmo_core.data import describe_data
 from fdmo_core.dictionary_progress import DictionaryProgress
 from fdmo_core.errors import ConfigError, RunFolderError
-from fdmo_core.files import as_json, write_json, write_text
+from fdmo_core.files import as_json, remove_left_over, write_json, write_text
 from fdmo_core.interfaces import FeatureDictionary
 from fdmo_core.journal import Journal
 from fdmo_core.manifest import NOT_LISTED, add_to_manifest, files_below, require_intact
@@ -80,6 +80,7 @@ class Recorder:
         """
         if not self.compute.world.is_first:
             return
+        remove_left_over(self.folder)
         environment = describe_environment(self.run, self.compute, command=command) | {
             "phase1_from": None if phase1_from is None else str(phase1_from.resolve()),
             "config": self.run.as_dict(),
