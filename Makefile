@@ -9,7 +9,7 @@ export OMP_WAIT_POLICY := PASSIVE
 # Tests run in one process for each of two cores.
 TEST_ENV := OMP_NUM_THREADS=1
 
-.PHONY: demo test check format bench docs clean
+.PHONY: demo test crash-test check format bench docs clean
 
 demo: $(VENV)/.demo
 	@rm -rf runs/demo
@@ -19,6 +19,14 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	$(TEST_ENV) $(BIN)/pytest -q -n 2 --dist worksteal $(TESTS)
+
+# Runs and exports, each process a new one, killed KILLS times at moments that SEED decides.
+crash-test: KILLS ?= 200
+crash-test: SEED ?= 0
+crash-test: $(VENV)/.test
+	@rm -rf runs/crashes
+	$(TEST_ENV) $(BIN)/python -P tests/end_to_end/crashes.py --real --kills $(KILLS) --seed $(SEED) \
+		--folder runs/crashes
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

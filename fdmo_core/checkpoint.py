@@ -6,6 +6,7 @@ is known. The one before is kept beside it.
 Random generators are not saved, for none lives longer than a step; see fdmo_core.randomness.
 """
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +23,10 @@ FORMAT_VERSION = 2
 
 
 class CheckpointConfig(Settings):
-    """How often a phase is saved; always at its end, and when the run is asked to stop."""
+    """How often a phase is saved; always at its end, and when the run is asked to stop.
+
+    A batch of a cache or of the dictionary counts as a step.
+    """
 
     minutes: float = Field(
         default=5.0, gt=0, description="Minutes between two checkpoints of a phase."
@@ -30,6 +34,24 @@ class CheckpointConfig(Settings):
     steps: int = Field(
         default=0, ge=0, description="Steps between two checkpoints; 0 goes by time alone."
     )
+
+
+class Interval:
+    """The time and the steps between two checkpoints."""
+
+    def __init__(self, config: CheckpointConfig) -> None:
+        self._config = config
+        self.begin()
+
+    def begin(self) -> None:
+        """Count from now, for something was just saved."""
+        self._begun = time.monotonic()  # whatever the clock is set to
+
+    def is_over(self, done: int) -> bool:
+        """Return whether something is to be saved, with so many steps done."""
+        if self._config.steps and done % self._config.steps == 0:
+            return True
+        return time.monotonic() - self._begun >= 60 * self._config.minutes
 
 
 class Position(NamedTuple):

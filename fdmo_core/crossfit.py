@@ -124,7 +124,13 @@ def cross_fit(
         ]
         network = Ensemble(deepcopy([model, *everyone]))
         in_sample = build_dictionary(
-            network, maps, run, num_classes=model.num_classes, compute=compute, journal=journal
+            network,
+            maps,
+            run,
+            num_classes=model.num_classes,
+            compute=compute,
+            journal=journal,
+            progress=recorder.dictionary_progress("ensemble"),
         )
     for fold, fold_model in trained.items():
         if not (folder / fold_file(fold)).exists():

@@ -198,6 +198,9 @@ def learn_features(
     Source: Sec. III-B; Eq. (2).
     """
     train_recorded(run, maps, model, recorder, compute=compute, journal=journal)
+    dictionary = recorder.restore_dictionary(model, journal)
+    if dictionary is not None:
+        return dictionary
     dictionary = build_dictionary(
         model,
         maps,
@@ -205,6 +208,7 @@ def learn_features(
         num_classes=model.num_classes,
         compute=compute,
         journal=journal,
+        progress=recorder.dictionary_progress(),
     )
     recorder.keep_dictionary(dictionary)
     return dictionary

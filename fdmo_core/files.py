@@ -47,6 +47,13 @@ def replacing(path: Path, *, num_bytes: int = 0) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def remove_left_over(folder: Path) -> None:
+    """Remove what writers that were killed left in a folder and those below; none may be alive."""
+    for path in folder.rglob(".*.tmp"):
+        if path.is_file():
+            path.unlink()
+
+
 def reach_disk(path: Path) -> None:
     """Return when a file's bytes, or a folder's names, are on the disk."""
     if path.is_dir() and os.name == "nt":

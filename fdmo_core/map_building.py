@@ -63,7 +63,13 @@ def open_maps(
     sources = {
         name: _cache_source(name, run, splits, model, live[name], compute) for name in cached
     }
-    stores = open_caches(sources, run.core.cache, compute=compute, journal=journal)
+    stores = open_caches(
+        sources,
+        run.core.cache,
+        compute=compute,
+        journal=journal,
+        checkpoint=run.core.checkpoint,
+    )
     return {
         name: CachedMaps(stores[name], one, compute, is_augmented="views" in sources[name].origin)
         if name in stores

@@ -61,8 +61,13 @@ class Maps(ABC):
         """
 
     @abstractmethod
-    def in_order(self, batch_size: int) -> Iterator[MapBatch]:
-        """Yield this process's share of the batches of one pass, without augmentation."""
+    def in_order(self, batch_size: int, *, first: int = 0) -> Iterator[MapBatch]:
+        """Yield this process's share of the batches of one pass, without augmentation.
+
+        Args:
+            batch_size: Images at a time.
+            first: The batch of the share to begin with; those before are not read.
+        """
 
     @abstractmethod
     def alone(self) -> "Maps":
@@ -110,10 +115,10 @@ class LiveMaps(Maps):
             changes = draw_changes(len(steps[step]), self.augmentation, rng).of(share)
             yield self._through_prefix(batch, changes)
 
-    def in_order(self, batch_size: int) -> Iterator[MapBatch]:
+    def in_order(self, batch_size: int, *, first: int = 0) -> Iterator[MapBatch]:
         """Yield batches as they are; see :meth:`Maps.in_order`."""
         parts = torch.arange(len(self)).split(batch_size) if len(self) else ()
-        return self.plain(self._compute.world.share(parts))
+        return self.plain(self._compute.world.share(parts)[first:])
 
     def alone(self) -> "LiveMaps":
         """Return them unshared; see :meth:`Maps.alone`."""
@@ -194,11 +199,12 @@ class CachedMaps(Maps):
             places.append((view * len(self) + rows)[share])
         return self._read(places)
 
-    def in_order(self, batch_size: int) -> Iterator[MapBatch]:
+    def in_order(self, batch_size: int, *, first: int = 0) -> Iterator[MapBatch]:
         """Yield plain maps; see :meth:`Maps.in_order`."""
         if self._is_augmented:
-            return self._live.in_order(batch_size)
-        return self._read(self._compute.world.share(torch.arange(len(self)).split(batch_size)))
+            return self._live.in_order(batch_size, first=first)
+        parts = torch.arange(len(self)).split(batch_size)
+        return self._read(self._compute.world.share(parts)[first:])
 
     def alone(self) -> "CachedMaps":
         """Return them unshared; see :meth:`Maps.alone`."""

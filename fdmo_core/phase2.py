@@ -1,9 +1,10 @@
 """Between the phases, and the loop of phase 2: dictionary, parts, steps."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from functools import partial
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from fdmo_core.classifier import describe_classifier
 from fdmo_core.component_errors import during, names_components
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
+from fdmo_core.dictionary_progress import DictionaryProgress
 from fdmo_core.errors import ConfigError, PluginError
 from fdmo_core.feature_space import FeatureSpace
 from fdmo_core.interfaces import (
@@ -42,6 +44,7 @@ def build_dictionary(
     num_classes: int,
     compute: Compute,
     journal: Journal,
+    progress: DictionaryProgress | None = None,
 ) -> FeatureDictionary:
     """Return the dictionary of the training split's features, in one pass without augmentation.
 
@@ -49,12 +52,29 @@ def build_dictionary(
     go on with.
 
     Source: Eq. (2) and Sec. IV-B of the paper.
+
+    Args:
+        model: In evaluation mode afterwards.
+        maps: Of the training split.
+        run: The dictionary.
+        num_classes: C.
+        compute: Device, precision and processes.
+        journal: Shown the progress.
+        progress: Of this process's share; None keeps nothing on the way.
     """
-    dictionary = empty_dictionary(run, model, num_classes=num_classes)
-    dictionary.build(extract_features(model, maps, compute=compute, journal=journal))
+    empty = partial(empty_dictionary, run, model, num_classes=num_classes)
+    progress = progress or DictionaryProgress()
+    held: Iterable[FeatureBatch] = progress.load(journal)
+    batches = extract_features(model, maps, compute=compute, journal=journal, first=progress.done)
+    while not progress.is_whole:
+        dictionary = empty()
+        dictionary.build(chain(held, progress.until_due(batches)))
+        held = dictionary.rows()
+        if not progress.is_whole:
+            progress.keep(dictionary)
     if compute.world.size > 1:
         shares = _rows_of_all(dictionary, compute.world)
-        dictionary = empty_dictionary(run, model, num_classes=num_classes)
+        dictionary = empty()
         dictionary.build(shares)
     return dictionary
 
@@ -78,16 +98,19 @@ def empty_dictionary(run: Run, model: Network, *, num_classes: int) -> FeatureDi
 
 @torch.no_grad()
 def extract_features(
-    model: Network, maps: Maps, *, compute: Compute, journal: Journal
+    model: Network, maps: Maps, *, compute: Compute, journal: Journal, first: int = 0
 ) -> Iterator[FeatureBatch]:
-    """Yield the features of this process's share of a split, a batch at a time."""
+    """Yield the features of this process's share of a split, from its ``first`` batch on.
+
+    Progress, which may end a run that is asked to stop, comes after what is done with a batch.
+    """
     model.eval()
     num_batches = math.ceil(len(maps) / EXTRACT_BATCH / compute.world.size)
-    for index, batch in enumerate(maps.in_order(EXTRACT_BATCH)):
+    for index, batch in enumerate(maps.in_order(EXTRACT_BATCH, first=first), first):
         with compute.autocast():
             features = model.extract(batch.maps)
-        journal.progress("dictionary", index + 1, num_batches)
         yield FeatureBatch(features.float().cpu(), batch.labels.cpu(), batch.rows.cpu())
+        journal.progress("dictionary", index + 1, num_batches)
 
 
 @torch.no_grad()

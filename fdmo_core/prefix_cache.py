@@ -14,6 +14,8 @@ from filelock import FileLock, Timeout
 from pydantic import Field
 from torch import Tensor
 
+from fdmo_core.cache_progress import CacheProgress, remove_progress
+from fdmo_core.checkpoint import CheckpointConfig, Interval
 from fdmo_core.compute import Compute
 from fdmo_core.errors import RunFolderError
 from fdmo_core.files import readable_size
@@ -21,6 +23,7 @@ from fdmo_core.journal import Journal
 from fdmo_core.map_store import MapStore, StoreLayout, finish_store, open_store
 from fdmo_core.maps import MapBatch
 from fdmo_core.settings import Settings
+from fdmo_core.stopping import Interrupted
 from fdmo_core.world import World
 
 WRITE_BATCH = 64  # images at a time while a cache is written
@@ -79,7 +82,12 @@ class CacheSource:
 
 
 def open_caches(
-    sources: Mapping[str, CacheSource], config: CacheConfig, *, compute: Compute, journal: Journal
+    sources: Mapping[str, CacheSource],
+    config: CacheConfig,
+    *,
+    compute: Compute,
+    journal: Journal,
+    checkpoint: CheckpointConfig | None = None,
 ) -> dict[str, MapStore]:
     """Return a filled cache for each source, by name; those that are missing are written.
 
@@ -91,6 +99,8 @@ def open_caches(
         config: Folder, precision and bound.
         compute: The processes share the writing; ``config.folder`` must then be one for all.
         journal: Told the sizes and shown the progress.
+        checkpoint: How often it is noted how far a cache has come, for a run that is killed to go
+            on from there.
 
     Raises:
         RunFolderError: The caches would exceed ``config.max_gib`` or the disk.
@@ -116,7 +126,14 @@ def open_caches(
         if missing and compute.world.is_first:
             _require_space(folder, missing, layouts, config, journal)
         for name, one in missing.items():
-            stores[name] = _write(folder, one, layouts[name], world=compute.world, journal=journal)
+            stores[name] = _write(
+                folder,
+                one,
+                layouts[name],
+                world=compute.world,
+                journal=journal,
+                interval=Interval(checkpoint or CheckpointConfig()),
+            )
         return stores
 
 
@@ -176,7 +193,9 @@ def _require_space(
         for entry in sorted(folder.iterdir())
         if entry.is_dir() and entry.name not in replaced
     }
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(folder).free + sum(
+        _folder_bytes(folder / name) for name in replaced if (folder / name).is_dir()
+    )
     journal.notice(
         f"The frozen prefix is computed once per image and kept in {folder}: "
         f"{readable_size(needed)} for {', '.join(layouts)}; {readable_size(free)} are free."
@@ -197,27 +216,50 @@ def _require_space(
 
 
 def _write(
-    folder: Path, source: CacheSource, layout: StoreLayout, *, world: World, journal: Journal
+    folder: Path,
+    source: CacheSource,
+    layout: StoreLayout,
+    *,
+    world: World,
+    journal: Journal,
+    interval: Interval,
 ) -> MapStore:
-    """Fill a cache under a temporary name, each process its share, then give it its name."""
+    """Fill a cache under a temporary name, each process its share, then give it its name.
+
+    One that a run left unfinished is gone on with, if as many processes began it.
+    """
     unfinished = folder / source.unfinished
+    progress = CacheProgress(unfinished, source.origin, layout, world, batch_size=WRITE_BATCH)
+    begun = world.gather(progress.read())
+    done = 0 if None in begun else begun[world.rank]
     if world.is_first:
-        for left_over in (unfinished, folder / source.entry):
+        again = () if None not in begun else (unfinished,)
+        for left_over in (*again, folder / source.entry):
             if left_over.exists():
                 shutil.rmtree(left_over)
-        store = MapStore.create(unfinished, layout)
+        if None in begun:
+            MapStore.create(unfinished, layout)
     world.wait()
-    if not world.is_first:
-        store = MapStore(unfinished, layout, mode="r+")
+    store = MapStore(unfinished, layout, mode="r+")
     own = world.share(torch.arange(source.num_rows).split(WRITE_BATCH))
-    for index, (rows, computed) in enumerate(zip(own, source.compute(own), strict=True)):
-        store.write(int(rows[0]), computed.maps.cpu(), computed.landmarks.cpu())
-        journal.progress(f"cache {source.name}", index + 1, len(own))
+    interval.begin()
+    try:
+        for rows, computed in zip(own[done:], source.compute(own[done:]), strict=True):
+            store.write(int(rows[0]), computed.maps.cpu(), computed.landmarks.cpu())
+            done += 1
+            if interval.is_over(done):
+                progress.keep(store, done)
+                interval.begin()
+            journal.progress(f"cache {source.name}", done, len(own))
+    except Interrupted:
+        progress.keep(store, done)
+        raise
     store.flush()
     world.wait()
     if world.is_first:
         finish_store(unfinished, layout, source.origin)
         unfinished.rename(folder / source.entry)
+        remove_progress(folder / source.entry)
     world.wait()
     return MapStore(folder / source.entry, layout)
 

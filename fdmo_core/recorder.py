@@ -1,6 +1,5 @@
 """Writes a run's folder as the run goes on, and takes up again what the folder holds."""
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from fdmo_core.checkpoint import (
+    Interval,
     Position,
     checkpoint_files,
     load_checkpoint,
@@ -20,8 +20,9 @@ from fdmo_core.checkpoint import (
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run, read_toml
 from fdmo_core.data import describe_data
+from fdmo_core.dictionary_progress import DictionaryProgress
 from fdmo_core.errors import ConfigError, RunFolderError
-from fdmo_core.files import as_json, write_json, write_text
+from fdmo_core.files import as_json, remove_left_over, write_json, write_text
 from fdmo_core.interfaces import FeatureDictionary
 from fdmo_core.journal import Journal
 from fdmo_core.json_files import read_json
@@ -40,6 +41,7 @@ from fdmo_core.run_folder import describe_environment, save_model
 from fdmo_core.samples import Splits
 from fdmo_core.stopping import StopRequest
 
+SOURCES_FILE = "sources.json"  # of the dictionary, written last
 DECIDE_PHASE1 = (
     "seed",
     "data",
@@ -71,7 +73,9 @@ class Recorder:
     splits: Splits
     compute: Compute
     stop: StopRequest = field(default_factory=StopRequest)
-    _saved_at: float = field(default_factory=time.monotonic)  # whatever the clock is set to
+
+    def __post_init__(self) -> None:
+        self._interval = Interval(self.run.core.checkpoint)
 
     def begin(self, command: str, *, phase1_from: Path | None = None) -> None:
         """Write what is known before the run: data, environment and, last, the configuration.
@@ -82,6 +86,7 @@ class Recorder:
         """
         if not self.compute.world.is_first:
             return
+        remove_left_over(self.folder)
         environment = describe_environment(self.run, self.compute, command=command) | {
             "phase1_from": None if phase1_from is None else str(phase1_from.resolve()),
             "config": self.run.as_dict(),
@@ -108,7 +113,8 @@ class Recorder:
         """
         if not self.compute.world.is_first:
             return
-        if self._is_due(position) or self.stop.signal is not None:
+        is_due = position.is_end or self._interval.is_over(position.done)
+        if is_due or self.stop.signal is not None:
             save_checkpoint(
                 self.folder / "checkpoints",
                 phase,
@@ -117,14 +123,8 @@ class Recorder:
                 optimizers=optimizers,
                 scaler=scaler,
             )
-            self._saved_at = time.monotonic()
+            self._interval.begin()
         self.stop.obey(f"after step {position.done} of {position.total} of {phase}")
-
-    def _is_due(self, position: Position) -> bool:
-        config = self.run.core.checkpoint
-        if config.steps and position.done % config.steps == 0:
-            return True
-        return position.is_end or time.monotonic() - self._saved_at >= 60 * config.minutes
 
     def restore(
         self,
@@ -177,6 +177,34 @@ class Recorder:
             raise damage
         return ""
 
+    def dictionary_progress(self, name: str = "dictionary") -> DictionaryProgress:
+        """Return where this process keeps its share of a dictionary while it is built."""
+        world = self.compute.world
+        return DictionaryProgress(
+            self.folder / "checkpoints" / f"{name}-{world.rank}.safetensors",
+            self.run.core.checkpoint,
+            processes=world.size,
+            stop=self.stop,
+        )
+
+    def restore_dictionary(self, model: Network, journal: Journal) -> FeatureDictionary | None:
+        """Return the dictionary that is in the folder; None if there is none that is whole."""
+        if not self.compute.world.from_first(partial(self._has_dictionary, journal)):
+            return None
+        dictionary = empty_dictionary(self.run, model, num_classes=model.num_classes)
+        dictionary.load(self.folder / "dictionary")
+        return dictionary
+
+    def _has_dictionary(self, journal: Journal) -> bool:
+        if not (self.folder / "dictionary" / SOURCES_FILE).is_file():
+            return False
+        try:
+            require_intact(self.folder, part="dictionary")
+        except RunFolderError as error:
+            journal.notice(f"{error} The dictionary is built anew.")
+            return False
+        return True
+
     def keep_dictionary(self, dictionary: FeatureDictionary) -> None:
         """Save the dictionary and then the source of every row, by number and by name."""
         if not self.compute.world.is_first:
@@ -184,16 +212,21 @@ class Recorder:
         folder = self.folder / "dictionary"
         dictionary.save(folder)
         sources = [self.splits.train.source(row) for row in dictionary.sources.tolist()]
-        self._write_last("dictionary/sources.json", sources, files_below(folder))
+        self._write_last(f"dictionary/{SOURCES_FILE}", sources, files_below(folder))
+        self._remove_checkpoints("dictionary-*")
 
     def finish(self, model: Network, metrics: Mapping[str, Any]) -> None:
         """Write the trained model and its metrics; only the last checkpoint of a phase stays."""
         if not self.compute.world.is_first:
             return
         save_model(self.folder, model, self.run, self.splits)
-        for old in (self.folder / "checkpoints").glob("*.previous.safetensors"):
-            old.unlink()
+        self._remove_checkpoints("*.previous.safetensors", "ensemble-*")
         self._write_last(METRICS_FILE, metrics, files_below(self.folder))
+
+    def _remove_checkpoints(self, *patterns: str) -> None:
+        for pattern in patterns:
+            for old in (self.folder / "checkpoints").glob(pattern):
+                old.unlink()
 
     def _write_last(self, name: str, content: Any, others: Iterable[Path]) -> None:
         """Write a file that says that something is finished, once all is in the manifest."""

@@ -3,6 +3,8 @@
 import json
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from fdmo_core.network import Network
     from fdmo_core.resuming import Begun
     from fdmo_core.samples import Splits
+    from fdmo_core.stopping import StopRequest
 
 OutOption = Annotated[
     Path | None, typer.Option("--out", help="Run folder to make; default: runs/DATA-NUMBER.")
@@ -76,10 +79,6 @@ def train(
     from fdmo_core.world import joined_world
 
     begun = _begun(resume, out=out, phase1_from=phase1_from, allowed=allow_changed)
-    if begun is not None and begun.is_finished:
-        typer.echo(f"{begun.folder} is finished; nothing is left to do.", err=True)
-        _print(begun.folder, begun.metrics(), as_json=as_json)
-        return
     lender = begun.phase1_from if begun is not None else phase1_from
     registry = load_registry(resume, lender)
     run = read_run(
@@ -97,6 +96,11 @@ def train(
         if begun is not None:
             allowed = allow_changed or ()
             world.from_first(lambda: require_same(begun, run, splits, compute, allowed=allowed))
+            if world.from_first(lambda: begun.is_finished):
+                if world.is_first:
+                    typer.echo(f"{begun.folder} is finished; nothing is left to do.", err=True)
+                    _print(begun.folder, begun.metrics(), as_json=as_json)
+                return
         model = check_run(run, splits)
         folder = resume or Path(
             world.from_first(lambda: str(create_run_folder(out, data=run.data.config.name)))
@@ -159,18 +163,32 @@ def train_in(
             train_run, run, splits, model, recorder, compute=compute, phase1_from=phase1_from
         )
         if not compute.world.is_first:
-            try:
-                return go(journal=Journal())
-            except Exception:
-                stop.obey("with the first process")  # which left this one alone
-                raise
+            with _stopping_together(stop, Exception):
+                return go(journal=Journal(stop=stop))
         with locked_run(folder):
             recorder.begin(shlex.join(["fdmo", *sys.argv[1:]]), phase1_from=phase1_from)
             with (
+                _stopping_together(stop, RuntimeError),
                 ProgressBars(quiet=quiet) as bars,
                 Journal(folder / "log.jsonl", show=bars.show, say=bars.say, stop=stop) as journal,
             ):
                 return go(journal=journal)
+
+
+@contextmanager
+def _stopping_together(stop: "StopRequest", loss: type[Exception]) -> Iterator[None]:
+    """Take the loss of another process for what it is, where all were asked to stop.
+
+    Args:
+        stop: Whether they were.
+        loss: What it raises: RuntimeError in the first process, which tells of all other errors
+            itself.
+    """
+    try:
+        yield
+    except loss:
+        stop.obey("with the other processes")
+        raise
 
 
 def _print(folder: Path, metrics: dict[str, Any], *, as_json: bool) -> None:

@@ -1,4 +1,5 @@
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -6,6 +7,7 @@ import pytest
 
 from fdmo_core.errors import RunFolderError, TrainingError
 from fdmo_core.journal import Journal, Progress
+from fdmo_core.stopping import Interrupted, StopRequest
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -74,6 +76,50 @@ def test_a_run_that_goes_on_adds_to_its_log(tmp_path: Path) -> None:
             journal.step("phase1", index, 2, {})
 
     assert [line["step"] for line in lines(tmp_path / "log.jsonl")] == [0, 1]
+
+
+@pytest.mark.parametrize("torn", ['{"time": 1, "no', "x" * 200_000, "\u00e7"])
+def test_a_line_that_a_kill_cut_off_is_taken_out(tmp_path: Path, torn: str) -> None:
+    with Journal(tmp_path / "log.jsonl") as journal:
+        journal.step("phase1", 0, 2, {})
+    with (tmp_path / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.write(torn)
+
+    with Journal(tmp_path / "log.jsonl") as journal:
+        journal.step("phase1", 1, 2, {})
+
+    assert [line["step"] for line in lines(tmp_path / "log.jsonl")] == [0, 1]
+
+
+def test_a_log_of_nothing_but_a_torn_line_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_bytes(b'{"ti')
+
+    with Journal(tmp_path / "log.jsonl"):
+        pass
+
+    assert (tmp_path / "log.jsonl").read_bytes() == b""
+
+
+def test_progress_ends_a_run_that_is_asked_to_stop(tmp_path: Path) -> None:
+    stop, shown = StopRequest(), list[Progress]()
+    journal = Journal(show=shown.append, stop=stop)
+    journal.progress("images", 1, 80)
+    stop.receive(signal.SIGINT, None)
+
+    with pytest.raises(Interrupted, match=r"Stopped by SIGINT at 2 of 80 of images\."):
+        journal.progress("images", 2, 80)
+
+    assert [one.done for one in shown] == [1, 2]
+
+
+def test_a_step_is_recorded_whether_or_not_the_run_is_asked_to_stop(tmp_path: Path) -> None:
+    stop = StopRequest()
+    stop.receive(signal.SIGINT, None)
+
+    with Journal(tmp_path / "log.jsonl", stop=stop) as journal:
+        journal.step("phase1", 0, 2, {})
+
+    assert len(lines(tmp_path / "log.jsonl")) == 1
 
 
 def test_a_journal_without_a_path_writes_nothing(

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,21 +13,25 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fdmo_core.checkpoint import Position
+from fdmo_core.checkpoint import Position, checkpoint_files, read_checkpoint
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.errors import ConfigError, RunFolderError
+from fdmo_core.interfaces import FeatureBatch
 from fdmo_core.journal import Journal
 from fdmo_core.model_building import build_model
 from fdmo_core.phase1 import Phase1State, start_phase1
+from fdmo_core.phase2 import empty_dictionary
 from fdmo_core.recorder import DECIDE_PHASE1, Recorder, borrow_phase1
 from fdmo_core.run_folder import create_run_folder
 from fdmo_core.samples import Splits
+from fdmo_core.stopping import Interrupted
 from fdmo_core.testing.expectations import differing, snapshot
 from fdmo_core.testing.toys import toy_dictionary
 from fdmo_core.world import World
 
 MakeRun = Callable[..., Run]
+Recording = Callable[..., tuple[Recorder, Phase1State]]
 TrainInto = Callable[..., dict[str, Any]]
 CPU = torch.device("cpu")
 
@@ -115,6 +121,141 @@ def test_a_phase_without_a_checkpoint_begins_at_its_start(
     optimizers = {"all": state.optimizer}
     assert recorder.restore("phase1", state.model, optimizers, journal=Journal()) == 0
     assert differing(before, snapshot(state.model)) == []
+
+
+def checkpoints(recorder: Recorder) -> list[str]:
+    return sorted(one.name for one in (recorder.folder / "checkpoints").iterdir())
+
+
+@pytest.fixture
+def recording(tiny_run: MakeRun, tiny_splits: Splits, tmp_path: Path) -> Recording:
+    """A function that returns a recorder of a new folder, and a state, by ``[checkpoint]``."""
+
+    def make(**config: Any) -> tuple[Recorder, Phase1State]:
+        run = tiny_run(checkpoint=config)
+        folder = create_run_folder(tmp_path / "run", data="x")
+        return recorder_of(folder, run, tiny_splits), state_of(run)
+
+    return make
+
+
+def kept_steps(recorder: Recorder, state: Phase1State, total: int) -> list[int]:
+    """Return the steps of all after which a checkpoint was written."""
+    file, kept = checkpoint_files(recorder.folder / "checkpoints", "phase1")[0], []
+    for done in range(1, total + 1):
+        save(recorder, state, Position(done, total))
+        if file.exists() and read_checkpoint(file).head["done"] == done:
+            kept.append(done)
+    return kept
+
+
+def test_a_checkpoint_is_due_after_so_many_steps_and_at_the_end(recording: Recording) -> None:
+    assert kept_steps(*recording(steps=3), total=7) == [3, 6, 7]
+
+
+def test_a_checkpoint_is_due_after_so_many_minutes(
+    recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 10_000, 40))  # a step takes 40 s, twice where something is written
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+
+    assert kept_steps(*recording(minutes=2.0), total=8) == [3, 6, 8]
+
+
+def test_a_clock_that_is_set_back_changes_nothing(
+    recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", iter(range(10**9, 0, -(10**6))).__next__)
+
+    assert kept_steps(*recording(steps=2), total=4) == [2, 4]
+
+
+def test_a_run_that_is_asked_to_stop_saves_first(recording: Recording) -> None:
+    recorder, state = recording()
+    save(recorder, state, Position(1, 9))
+    recorder.stop.receive(signal.SIGTERM, None)
+
+    with pytest.raises(Interrupted, match=r"Stopped by SIGTERM after step 2 of 9 of phase1\."):
+        save(recorder, state, Position(2, 9))
+
+    assert checkpoints(recorder) == ["phase1.safetensors"]
+    assert restored(recorder) == 2
+
+
+def restored(recorder: Recorder, say: Callable[[str], None] = lambda _: None) -> int:
+    """Return how far phase 1 is, by its checkpoints."""
+    fresh = state_of(recorder.run)
+    optimizers = {"all": fresh.optimizer}
+    return recorder.restore(
+        "phase1", fresh.model, optimizers, fresh.scaler, journal=Journal(say=say)
+    )
+
+
+def test_two_checkpoints_are_kept_while_a_run_goes_on_and_one_afterwards(
+    recording: Recording,
+) -> None:
+    recorder, state = recording(steps=1)
+    recorder.begin("fdmo train")
+    for done in (1, 2, 3):
+        save(recorder, state, Position(done, 3))
+    last, before = checkpoint_files(recorder.folder / "checkpoints", "phase1")
+
+    assert [read_checkpoint(file).head["done"] for file in (last, before)] == [3, 2]
+    assert checkpoints(recorder) == ["phase1.previous.safetensors", "phase1.safetensors"]
+    recorder.finish(state.model, {"test": None})
+    assert checkpoints(recorder) == ["phase1.safetensors"]
+
+
+@pytest.mark.parametrize("kind", ["damaged", "missing"])
+def test_the_checkpoint_before_is_taken_where_the_last_one_is_not_whole(
+    recording: Recording, kind: str
+) -> None:
+    recorder, state = recording(steps=1)
+    for done in (1, 2, 3):
+        save(recorder, state, Position(done, 9))
+    last, _ = checkpoint_files(recorder.folder / "checkpoints", "phase1")
+    last.write_bytes(last.read_bytes()[:-1]) if kind == "damaged" else last.unlink()
+    said: list[str] = []
+
+    assert restored(recorder, said.append) == 2
+
+    assert said[-1].startswith("Taken up from ")
+    if kind == "damaged":
+        assert said[0].startswith(f"The checkpoint {last} cannot be read: ")
+        assert said[0].endswith("The run goes on from the one before, of step 2.")
+
+
+def test_without_a_whole_checkpoint_nothing_goes_on(recording: Recording) -> None:
+    recorder, state = recording(steps=1)
+    for done in (1, 2):
+        save(recorder, state, Position(done, 9))
+    for file in checkpoint_files(recorder.folder / "checkpoints", "phase1"):
+        file.write_bytes(b"")
+
+    with pytest.raises(RunFolderError, match=r"The checkpoint .*phase1\.safetensors cannot be"):
+        restored(recorder)
+
+
+def test_a_dictionary_that_is_there_is_loaded(recording: Recording) -> None:
+    recorder, _ = recording()
+    recorder.begin("fdmo train")
+    model = build_model(recorder.run, num_classes=12, num_landmarks=8)
+    assert recorder.restore_dictionary(model, Journal()) is None
+    dictionary = empty_dictionary(recorder.run, model, num_classes=12)
+    width = sum(model.stream_dims)
+    dictionary.build([FeatureBatch(torch.ones(2, width), torch.tensor([1, 3]), torch.arange(2))])
+    recorder.keep_dictionary(dictionary)
+
+    loaded = recorder.restore_dictionary(model, Journal())
+
+    assert loaded is not None
+    assert loaded.class_sizes.tolist() == dictionary.class_sizes.tolist()
+    file = recorder.folder / "dictionary" / "features.safetensors"
+    file.write_bytes(file.read_bytes() + b"x")
+    said: list[str] = []
+    assert recorder.restore_dictionary(model, Journal(say=said.append)) is None
+    assert said[0].startswith(f"{file} is not what the run wrote: it has ")
+    assert said[0].endswith("The dictionary is built anew.")
 
 
 @pytest.fixture(scope="module")
