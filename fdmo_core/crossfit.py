@@ -122,7 +122,13 @@ def cross_fit(
         ]
         network = Ensemble(deepcopy([model, *everyone]))
         in_sample = build_dictionary(
-            network, maps, run, num_classes=model.num_classes, compute=compute, journal=journal
+            network,
+            maps,
+            run,
+            num_classes=model.num_classes,
+            compute=compute,
+            journal=journal,
+            guard=recorder.guard("ensemble", journal),
         )
     for fold, fold_model in trained.items():
         if not (folder / fold_file(fold)).exists():

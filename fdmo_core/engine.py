@@ -93,19 +93,22 @@ def train(
             out_of_fold=None if out_of_fold is None else out_of_fold.held_out(),
             compute=compute,
             journal=journal,
+            guard=recorder.guard("validation", journal),
         ),
         device=compute.device,
     )
     for notice in rebalancer.notices:
         journal.notice(notice)
+    first_step = recorder.restore("phase2", rebalancer, rebalancer.optimizers(), journal=journal)
     train_phase2(  # Algorithm 1
         rebalancer,
         seed=run.core.seed,
         journal=journal,
-        first_step=recorder.restore("phase2", rebalancer, rebalancer.optimizers(), journal=journal),
+        first_step=first_step,
         after_step=lambda position: recorder.after_step(
             "phase2", position, rebalancer, rebalancer.optimizers()
         ),
+        guard=recorder.guard("phase2", journal, first_step=first_step),
     )
     after = rebalancer.classifier
     compute.world.broadcast([*after.parameters(), *after.buffers()])  # GPUs may differ in a bit
@@ -205,6 +208,7 @@ def learn_features(
         num_classes=model.num_classes,
         compute=compute,
         journal=journal,
+        guard=recorder.guard("dictionary", journal),
     )
     recorder.keep_dictionary(dictionary)
     return dictionary

@@ -27,6 +27,8 @@ from fdmo_core.interfaces import (
 from fdmo_core.journal import Journal
 from fdmo_core.maps import Maps
 from fdmo_core.network import Network
+from fdmo_core.nonfinite import BadBatch, NumberGuard
+from fdmo_core.phase2_steps import guarded_steps
 from fdmo_core.randomness import rng_for, seeded
 from fdmo_core.world import World
 
@@ -42,6 +44,7 @@ def build_dictionary(
     num_classes: int,
     compute: Compute,
     journal: Journal,
+    guard: NumberGuard | None = None,
 ) -> FeatureDictionary:
     """Return the dictionary of the training split's features, in one pass without augmentation.
 
@@ -51,7 +54,8 @@ def build_dictionary(
     Source: Eq. (2) and Sec. IV-B of the paper.
     """
     dictionary = empty_dictionary(run, model, num_classes=num_classes)
-    dictionary.build(extract_features(model, maps, compute=compute, journal=journal))
+    features = extract_features(model, maps, compute=compute, journal=journal, guard=guard)
+    dictionary.build(features)
     if compute.world.size > 1:
         shares = _rows_of_all(dictionary, compute.world)
         dictionary = empty_dictionary(run, model, num_classes=num_classes)
@@ -78,16 +82,33 @@ def empty_dictionary(run: Run, model: Network, *, num_classes: int) -> FeatureDi
 
 @torch.no_grad()
 def extract_features(
-    model: Network, maps: Maps, *, compute: Compute, journal: Journal
+    model: Network,
+    maps: Maps,
+    *,
+    compute: Compute,
+    journal: Journal,
+    guard: NumberGuard | None = None,
+    split: str = "train",
 ) -> Iterator[FeatureBatch]:
-    """Yield the features of this process's share of a split, a batch at a time."""
+    """Yield the features of this process's share of a split, a batch at a time.
+
+    Raises:
+        NonFiniteError: Features are infinite or NaN.
+    """
+    guard = guard or NumberGuard("dictionary")
     model.eval()
     num_batches = math.ceil(len(maps) / EXTRACT_BATCH / compute.world.size)
     for index, batch in enumerate(maps.in_order(EXTRACT_BATCH)):
         with compute.autocast():
             features = model.extract(batch.maps)
         journal.progress("dictionary", index + 1, num_batches)
-        yield FeatureBatch(features.float().cpu(), batch.labels.cpu(), batch.rows.cpu())
+        part = FeatureBatch(features.float().cpu(), batch.labels.cpu(), batch.rows.cpu())
+        is_bad = ~part.features.isfinite().all(dim=1)
+        if is_bad.any():
+            number = index * compute.world.size + compute.world.rank
+            bad = BadBatch(part.labels, is_bad, part.sources, split)
+            guard.refuse_features(number, part.features, bad)
+        yield part
 
 
 @torch.no_grad()
@@ -99,6 +120,7 @@ def held_out_scores(
     out_of_fold: HeldOut | None,
     compute: Compute,
     journal: Journal,
+    guard: NumberGuard | None = None,
 ) -> HeldOut:
     """Return what phase 1 says of images that it did not learn from; see :class:`Phase2Parts`.
 
@@ -120,7 +142,10 @@ def held_out_scores(
             "data a validation split, or set rebalancer.fit_on = 'out-of-fold' where there is "
             "such a setting."
         )
-    shares = list(extract_features(model, validation, compute=compute, journal=journal))
+    own = extract_features(
+        model, validation, compute=compute, journal=journal, guard=guard, split="val"
+    )
+    shares = list(own)
     parts = [part for share in compute.world.gather(shares) for part in share]
     features = torch.cat([part.features for part in parts]).to(compute.device)
     labels = torch.cat([part.labels for part in parts]).to(compute.device)
@@ -210,7 +235,8 @@ def rebalance(
     )
     for notice in rebalancer.notices:
         journal.notice(notice)
-    train_phase2(rebalancer, seed=run.core.seed, journal=journal)
+    guard = NumberGuard("phase2", run.core.nonfinite, journal=journal)
+    train_phase2(rebalancer, seed=run.core.seed, journal=journal, guard=guard)
     return rebalancer
 
 
@@ -238,6 +264,7 @@ def train_phase2(
     journal: Journal,
     first_step: int = 0,
     after_step: Callable[[Position], None] = lambda _: None,
+    guard: NumberGuard | None = None,
 ) -> None:
     """Let the rebalancer do its steps.
 
@@ -249,9 +276,12 @@ def train_phase2(
         journal: Told every step.
         first_step: Where to go on; the state must be what it was after the step before.
         after_step: Called with how far the phase has come.
+        guard: Asked what to do with numbers that are not finite; None stops.
     """
-    for index in range(first_step, rebalancer.num_steps):
-        with during(f"step {index} of phase2"), seeded(seed, "phase2-step", index):
-            terms = rebalancer.step(index, rng_for(seed, "phase2-draw", index))
-        journal.step("phase2", index, rebalancer.num_steps, terms)
-        after_step(Position(index + 1, rebalancer.num_steps))
+    with guarded_steps(rebalancer, guard or NumberGuard("phase2", journal=journal)) as do_step:
+        for index in range(first_step, rebalancer.num_steps):
+            with during(f"step {index} of phase2"), seeded(seed, "phase2-step", index):
+                terms = do_step(index, rng_for(seed, "phase2-draw", index))
+            if terms is not None:
+                journal.step("phase2", index, rebalancer.num_steps, terms)
+            after_step(Position(index + 1, rebalancer.num_steps))

@@ -28,6 +28,7 @@ from fdmo_core.interfaces import FeatureDictionary
 from fdmo_core.journal import Journal
 from fdmo_core.manifest import NOT_LISTED, add_to_manifest, files_below, require_intact
 from fdmo_core.network import Network
+from fdmo_core.nonfinite import NumberGuard, count_skipped
 from fdmo_core.phase2 import empty_dictionary
 from fdmo_core.prefix import digest_stages
 from fdmo_core.run_folder import METRICS_FILE, describe_environment, save_model
@@ -170,6 +171,23 @@ class Recorder:
         if damage is not None:
             raise damage
         return ""
+
+    def guard(self, phase: str, journal: Journal, *, first_step: int = 0) -> NumberGuard:
+        """Return what watches over the numbers of a phase that goes on with a step.
+
+        Raises:
+            RunFolderError: A diagnosis, which says that a step was skipped, is damaged.
+        """
+        world = self.compute.world
+        return NumberGuard(
+            phase,
+            config=self.run.core.nonfinite,
+            folder=self.folder if world.is_first else None,
+            splits=self.splits,
+            run=self.run.as_dict(),
+            journal=journal,
+            skipped=world.from_first(partial(count_skipped, self.folder, phase, before=first_step)),
+        )
 
     def keep_dictionary(self, dictionary: FeatureDictionary) -> None:
         """Save the dictionary and then the source of every row, by number and by name."""
