@@ -12,12 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fdmo_core.errors import NonFiniteError
+from fdmo_core.journal import Journal
 from fdmo_core.nonfinite import NonfiniteConfig, NumberGuard
 from fdmo_core.phase1_descent import GuardedDescent, Seen, bad_rows
 from fdmo_core.phase1_network import Predictions
 from fdmo_core.randomness import rng_for, seeded
 from fdmo_core.testing.expectations import differing, snapshot
-from fdmo_core.world import World
+from fdmo_core.world import World, joined_world
 
 LABELS = torch.tensor([0, 0, 1, 2, 2, 2])
 SKIP = NonfiniteConfig(action="skip", limit=1)
@@ -203,3 +204,49 @@ def test_the_diagnosis_has_the_steps_before_and_the_rates(tmp_path: Path) -> Non
     assert found["steps_before"] == [{"step": step, **(before[step] or {})} for step in range(2, 7)]
     assert found["learning_rates"] == {"all": 0.1}
     assert (found["terms"]["odd"], found["outcome"]) == ("nan", "stopped")
+
+
+def skip_together(bad: str) -> list[Any]:
+    """Do three steps in one of several processes; the second is bad for the last process alone."""
+    said: list[str] = []
+    with joined_world(torch.device("cpu")) as world, seeded(0, "together"):
+        model = nn.Linear(4, 3)
+        model.register_buffer("own", torch.zeros(1))
+        network: nn.Module = model
+        if world.size > 1:
+            network = nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
+        guard = NumberGuard("phase1", SKIP, journal=Journal(say=said.append))
+        scaler = torch.amp.GradScaler("cpu", enabled=False)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.1, fused=True)
+        descent = GuardedDescent(model, optimizer, scaler, guard)
+        is_last = world.rank == world.size - 1
+        for index in range(3):
+            descent.begin_step()
+            images = BAD_INPUT if (bad, index) == ("image", 1) else inputs(index)
+            own = images[world.rows]
+            found = Predictions(world.join(network(own), 6), None, None)
+            if (bad, index) == ("buffer", 1) and is_last:
+                model.get_buffer("own").fill_(math.nan)
+            nothing = torch.empty(6, 0, 3)
+            losses = entropy(found, LABELS, nothing)
+            seen = Seen(own, found, LABELS, nothing, torch.arange(10, 16), entropy, world)
+            descent.step(index, losses, seen)
+        weights: list[Any] = [one.tolist() for one in model.state_dict().values()]
+        return [said, weights]
+
+
+@pytest.mark.parametrize("bad", ["image", "buffer"])
+def test_all_processes_skip_a_step_that_is_bad_for_one(
+    in_processes: Callable[..., list[Any]], bad: str
+) -> None:
+    (alone,) = in_processes(1, skip_together, bad)
+    first, last = in_processes(2, skip_together, bad)
+
+    assert "It is skipped, number 1 of at most 1." in alone[0][0]
+    assert [len(said) for said, _ in (alone, first, last)] == [1, 1, 1]
+    assert first[1] == last[1]
+    for one, other in zip(alone[1], first[1], strict=True):
+        torch.testing.assert_close(torch.tensor(one), torch.tensor(other))
+    if bad == "image":
+        assert "class '2' (1 of 3): row 13" in alone[0][0]
+        assert "class '2' (1 of 3): row 13" in first[0][0]
