@@ -35,6 +35,7 @@ from fdmo_core.run_folder import METRICS_FILE, describe_environment, save_model
 from fdmo_core.samples import Splits
 from fdmo_core.stopping import StopRequest
 
+HEALTH_FILE = "health.json"
 DECIDE_PHASE1 = (
     "seed",
     "data",
@@ -197,6 +198,11 @@ class Recorder:
         dictionary.save(folder)
         sources = [self.splits.train.source(row) for row in dictionary.sources.tolist()]
         self._write_last("dictionary/sources.json", sources, files_below(folder))
+
+    def keep_health(self, figures: Mapping[str, Any] | None) -> None:
+        """Write what :class:`~fdmo_core.health.HealthWatch` found, if there is something."""
+        if self.compute.world.is_first and figures is not None:
+            write_json(self.folder / HEALTH_FILE, figures)
 
     def finish(self, model: Network, metrics: Mapping[str, Any]) -> None:
         """Write the trained model and its metrics; only the last checkpoint of a phase stays."""
