@@ -26,8 +26,8 @@ from fdmo_core.randomness import rng_for, seeded
 from fdmo_core.undoing import remember_buffers
 
 EVERY = 50  # steps; a look takes about as long as a fifth of one
-PROBED, PER_CLASS = 16, 8  # smallest classes at each look, and artificial features of each
-REPORTED, AT_END = 256, 32  # the same at the end
+PROBED, PER_CLASS = 8, 8  # smallest classes at each look, and artificial features of each
+REPORTED, AT_END = 256, 16  # the same at the end
 TOGETHER = 256  # artificial features at a time
 ONE_SOURCE = 1.1  # effective sources below which a feature is a copy
 NO_MOVE = 1e-6  # of the weights; rounding is smaller
