@@ -56,7 +56,7 @@ class BadTensor(NamedTuple):
     norm: float
 
     def __str__(self) -> str:
-        how = f"{self.share:.3g} of it" if self.share else f"of length {self.norm:.3g}"
+        how = f"{100 * self.share:.3g} % of it" if self.share else f"of length {self.norm:.3g}"
         return f"{self.kind} of {self.name} ({how})"
 
 
@@ -197,6 +197,8 @@ class NumberGuard:
         return ", ".join(parts)
 
     def _describe_batch(self, batch: BadBatch) -> str:
+        if bool(batch.is_bad.all()) and len(batch.labels) > NUM_NAMED:
+            return f"all {len(batch.labels)} of the batch"
         classes = [
             f"class '{name}' ({one['bad']} of {one['all']})"
             for name, one in self._classes(batch).items()

@@ -97,8 +97,8 @@ def test_the_message_names_a_few_and_the_file_all(feature_splits: Splits, tmp_pa
         guard.refuse(0, Fault({}, bad_gradients(slopes), BadBatch(labels, is_bad, rows)))
 
     assert (
-        "gradient of layer0 (0.25 of it), gradient of layer1 (0.25 of it), gradient of layer2 "
-        "(0.25 of it), and 2 more, class 'auk' (3 of 3), class 'ibis' (1 of 2): a 0, a 1, a 2 and "
+        "gradient of layer0 (25 % of it), gradient of layer1 (25 % of it), gradient of layer2 "
+        "(25 % of it), and 2 more, class 'auk' (3 of 3), class 'ibis' (1 of 2): a 0, a 1, a 2 and "
         "1 more." in str(caught.value)
     )
     found = json.loads((tmp_path / "diagnosis-phase1-0.json").read_text())

@@ -96,7 +96,7 @@ STEPS: Mapping[str, tuple[Tensor, Losses, list[str]]] = {
     "slope of a class": (
         inputs(1),
         steep_for(2),
-        ["gradient of 0.weight (1 of it)", "and 3 more", "class '2' (3 of 3)"],
+        ["gradient of 0.weight (100 % of it)", "and 3 more", "class '2' (3 of 3)"],
     ),
     "slope too long": (inputs(1), huge, ["gradient of 0.weight (of length", "and 3 more"]),
     "an image": (BAD_INPUT, entropy, ["main is nan", "class '2' (1 of 3): row 13"]),
@@ -142,7 +142,7 @@ def test_a_weight_that_the_rate_makes_infinite_stops_also_where_steps_are_skippe
     for group in learner.optimizer.param_groups:
         group["lr"] = math.inf
 
-    with pytest.raises(NonFiniteError, match=r"weight of 0\.weight \(1 of it\)") as caught:
+    with pytest.raises(NonFiniteError, match=r"weight of 0\.weight \(100 % of it\)") as caught:
         learner.step(0, inputs(0), entropy)
 
     assert "Lower the learning rate of phase1" in str(caught.value)

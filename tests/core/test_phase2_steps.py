@@ -113,9 +113,9 @@ def absurd_rate(toy: ToyRebalancer) -> None:
 SPOILS: Mapping[Callable[[ToyRebalancer], None], list[str]] = {
     spoilt_feature: ["real is nan", "gradient of head.weight", "class '1' (1 of 3)"],
     spoilt_term: ["diverged: other is nan. Expected"],
-    spoilt_weight: ["weight of head.weight", "class '0' (6 of 6), class '1' (3 of 3)"],
-    spoilt_buffer: ["diverged: weight of seen (1 of it). Expected"],
-    absurd_rate: ["weight of head.weight (1 of it)", "weight of head.bias (1 of it)"],
+    spoilt_weight: ["weight of head.weight", "all 9 of the batch"],
+    spoilt_buffer: ["diverged: weight of seen (100 % of it). Expected"],
+    absurd_rate: ["weight of head.weight (100 % of it)", "weight of head.bias (100 % of it)"],
 }
 each_spoil = pytest.mark.parametrize("spoil", SPOILS, ids=lambda spoil: spoil.__name__)
 
