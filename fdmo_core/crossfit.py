@@ -128,7 +128,7 @@ def cross_fit(
             num_classes=model.num_classes,
             compute=compute,
             journal=journal,
-            guard=recorder.guard("ensemble", journal),
+            guard=recorder.guard("ensemble", journal, is_shared=True),
         )
     for fold, fold_model in trained.items():
         if not (folder / fold_file(fold)).exists():

@@ -95,7 +95,7 @@ def train(
             out_of_fold=None if out_of_fold is None else out_of_fold.held_out(),
             compute=compute,
             journal=journal,
-            guard=recorder.guard("validation", journal),
+            guard=recorder.guard("validation", journal, is_shared=True),
         ),
         device=compute.device,
     )
@@ -221,7 +221,7 @@ def learn_features(
         num_classes=model.num_classes,
         compute=compute,
         journal=journal,
-        guard=recorder.guard("dictionary", journal),
+        guard=recorder.guard("dictionary", journal, is_shared=True),
     )
     recorder.keep_dictionary(dictionary)
     return dictionary

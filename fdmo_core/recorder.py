@@ -173,21 +173,33 @@ class Recorder:
             raise damage
         return ""
 
-    def guard(self, phase: str, journal: Journal, *, first_step: int = 0) -> NumberGuard:
+    def guard(
+        self, phase: str, journal: Journal, *, first_step: int = 0, is_shared: bool = False
+    ) -> NumberGuard:
         """Return what watches over the numbers of a phase that goes on with a step.
+
+        Args:
+            phase: Such as ``"phase1"``.
+            journal: Told what is skipped.
+            first_step: Where the phase goes on.
+            is_shared: Whether each process sees something else, and so writes for itself.
 
         Raises:
             RunFolderError: A diagnosis, which says that a step was skipped, is damaged.
         """
         world = self.compute.world
+        skipped = 0
+        if not is_shared:
+            count = partial(count_skipped, self.folder, phase, before=first_step)
+            skipped = world.from_first(count)
         return NumberGuard(
             phase,
             config=self.run.core.nonfinite,
-            folder=self.folder if world.is_first else None,
+            folder=self.folder if world.is_first or is_shared else None,
             splits=self.splits,
             run=self.run.as_dict(),
             journal=journal,
-            skipped=world.from_first(partial(count_skipped, self.folder, phase, before=first_step)),
+            skipped=skipped,
         )
 
     def keep_dictionary(self, dictionary: FeatureDictionary) -> None:

@@ -77,7 +77,7 @@ def learn_space(
                 model,
                 compute=compute,
                 journal=journal,
-                guard=recorder.guard("features", journal),
+                guard=recorder.guard("features", journal, is_shared=True),
                 split=name,
             )
             for name in ("val", "test")
