@@ -1,6 +1,7 @@
 """The health of phase 2: figures of a rebalancer's artificial features, and alarms."""
 
 import json
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,15 +12,20 @@ import torch
 from torch import Tensor, nn
 
 from fdmo_core.classifier import LinearClassifier
+from fdmo_core.compute import Compute
 from fdmo_core.config import Run
+from fdmo_core.engine import check_run, train
 from fdmo_core.health import AT_END, EVERY, HealthWatch
 from fdmo_core.interfaces import ArtificialFeatures, FeatureGenerator, LabelledFeatures, Rebalancer
-from fdmo_core.journal import Journal
+from fdmo_core.journal import Journal, Progress
 from fdmo_core.mixing import mixing, moment_gaps
 from fdmo_core.phase2 import start_phase2, train_phase2
 from fdmo_core.randomness import rng_for, seeded
+from fdmo_core.recorder import Recorder
 from fdmo_core.registry import Registry
+from fdmo_core.run_folder import create_run_folder
 from fdmo_core.samples import Splits
+from fdmo_core.stopping import Interrupted, StopRequest
 from fdmo_core.testing.expectations import differing, snapshot
 from fdmo_core.testing.toys import STREAM_DIMS, ToyDictionary, toy_dictionary
 
@@ -268,3 +274,34 @@ def test_a_run_writes_figures_into_its_log_and_its_folder(
     assert told[0].keys() == {"step", *found["smallest_classes"]}
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert "health.json" in manifest["files"]
+
+
+def test_a_run_that_goes_on_ends_with_the_same_figures(
+    tiny_run: MakeRun, tiny_splits: Splits, tmp_path: Path
+) -> None:
+    run = tiny_run(rebalancer={"epochs": 24}, phase1={"shape_epochs": 0})
+    compute = Compute(CPU, run.core.compute)
+
+    def go(folder: Path, stop: StopRequest, show: Callable[[Progress], None]) -> None:
+        recorder = Recorder(folder, run, tiny_splits, compute, stop)
+        recorder.begin("fdmo train")
+        with Journal(folder / "log.jsonl", show=show) as journal:
+            model = check_run(run, tiny_splits)
+            train(run, tiny_splits, model, recorder, compute=compute, journal=journal)
+
+    stop = StopRequest()
+
+    def stop_in_phase2(progress: Progress) -> None:
+        if progress.phase == "phase2" and progress.done == 60:
+            stop.signal = signal.SIGTERM
+
+    whole, parts = (create_run_folder(tmp_path / name, data="x") for name in ("whole", "parts"))
+    go(whole, StopRequest(), lambda _: None)
+    with pytest.raises(Interrupted):
+        go(parts, stop, stop_in_phase2)
+    go(parts, StopRequest(), lambda _: None)
+
+    assert (whole / "health.json").read_bytes() == (parts / "health.json").read_bytes()
+    told = [[line["health"] for line in lines(one) if "health" in line] for one in (whole, parts)]
+    assert told[0] == told[1]
+    assert [one["step"] for one in told[0]] == [50]
