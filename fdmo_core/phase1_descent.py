@@ -7,18 +7,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fdmo_core.interfaces import LandmarkPrediction
-from fdmo_core.nonfinite import (
+from fdmo_core.faults import (
     BadBatch,
     BadTensor,
     Fault,
-    NumberGuard,
     all_finite,
     bad_gradients,
     bad_weights,
     floating,
     learning_rates,
 )
+from fdmo_core.interfaces import LandmarkPrediction
+from fdmo_core.nonfinite import NumberGuard
 from fdmo_core.phase1_network import Predictions
 from fdmo_core.undoing import remember_buffers
 from fdmo_core.world import World

@@ -14,6 +14,7 @@ from fdmo_core.component_errors import during, names_components
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.errors import ConfigError, PluginError
+from fdmo_core.faults import BadBatch
 from fdmo_core.feature_space import FeatureSpace
 from fdmo_core.interfaces import (
     FeatureBatch,
@@ -27,7 +28,7 @@ from fdmo_core.interfaces import (
 from fdmo_core.journal import Journal
 from fdmo_core.maps import Maps
 from fdmo_core.network import Network
-from fdmo_core.nonfinite import BadBatch, NumberGuard
+from fdmo_core.nonfinite import NumberGuard
 from fdmo_core.phase2_steps import guarded_steps
 from fdmo_core.randomness import rng_for, seeded
 from fdmo_core.world import World

@@ -13,17 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fdmo_core.interfaces import Loss, Rebalancer
-from fdmo_core.nonfinite import (
+from fdmo_core.faults import (
     BadBatch,
     Fault,
-    NumberGuard,
     all_finite,
     bad_gradients,
     bad_weights,
     floating,
     learning_rates,
 )
+from fdmo_core.interfaces import Loss, Rebalancer
+from fdmo_core.nonfinite import NumberGuard
 from fdmo_core.undoing import remember
 
 DoStep = Callable[[int, torch.Generator], Mapping[str, float] | None]

@@ -19,11 +19,12 @@ from fdmo_core.compute import Compute
 from fdmo_core.config import Run, resolve_run
 from fdmo_core.data import open_data
 from fdmo_core.engine import check_run
+from fdmo_core.faults import all_finite, floating
 from fdmo_core.health import EVERY, HealthWatch
 from fdmo_core.interfaces import FeatureBatch, Rebalancer
 from fdmo_core.journal import Journal
 from fdmo_core.network import Network
-from fdmo_core.nonfinite import NonfiniteConfig, NumberGuard, all_finite, floating
+from fdmo_core.nonfinite import NonfiniteConfig, NumberGuard
 from fdmo_core.phase1 import phase1_losses, start_phase1
 from fdmo_core.phase1_descent import GuardedDescent
 from fdmo_core.phase1_network import phase1_network

@@ -16,19 +16,11 @@ from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.engine import check_run, train
 from fdmo_core.errors import NonFiniteError, RunFolderError
+from fdmo_core.faults import BadBatch, Fault, bad_gradients
 from fdmo_core.files import write_json
 from fdmo_core.journal import Journal
 from fdmo_core.network import Network
-from fdmo_core.nonfinite import (
-    BadBatch,
-    Fault,
-    NonfiniteConfig,
-    NumberGuard,
-    all_finite,
-    bad_gradients,
-    bad_weights,
-    count_skipped,
-)
+from fdmo_core.nonfinite import NonfiniteConfig, NumberGuard, count_skipped
 from fdmo_core.recorder import Recorder
 from fdmo_core.run_folder import create_run_folder
 from fdmo_core.samples import Sample, Split, Splits
@@ -115,30 +107,6 @@ def test_the_message_names_a_few_and_the_file_all(feature_splits: Splits, tmp_pa
         {"kind": "gradient", "name": f"layer{n}", "share": 0.25, "norm": 5.0} for n in range(5)
     ]
     assert found["config"] == {"seed": 4}
-
-
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_one_bad_number_among_many_is_found(bad: float, dtype: torch.dtype) -> None:
-    tensors = [torch.ones(50, dtype=dtype), torch.ones(3, 7)]
-    assert math.isfinite(all_finite(tensors))
-
-    tensors[0][17] = bad
-
-    assert not math.isfinite(all_finite(tensors, []))
-    named = {str(number): one for number, one in enumerate(tensors)}
-    (gradient,), (weight,) = bad_gradients(named), bad_weights(named)
-    assert (gradient.name, weight.name) == ("0", "0")
-    assert weight.share == pytest.approx(1 / 50)
-    assert weight.norm == pytest.approx(7.0)
-
-
-def test_a_gradient_that_cannot_be_squared_is_bad_and_such_a_weight_is_not() -> None:
-    long = {"bias": torch.tensor([1e25, 1e25])}
-
-    assert not math.isfinite(all_finite(list(long.values())))
-    assert [str(one) for one in bad_gradients(long)] == ["gradient of bias (of length 1.41e+25)"]
-    assert bad_weights(long) == []
 
 
 class Spoilt:

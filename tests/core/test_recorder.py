@@ -15,9 +15,9 @@ from fdmo_core.checkpoint import Position
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.errors import ConfigError, NonFiniteError, RunFolderError
+from fdmo_core.faults import BadBatch
 from fdmo_core.journal import Journal
 from fdmo_core.model_building import build_model
-from fdmo_core.nonfinite import BadBatch
 from fdmo_core.phase1 import Phase1State, start_phase1
 from fdmo_core.recorder import DECIDE_PHASE1, Recorder, borrow_phase1
 from fdmo_core.run_folder import create_run_folder
