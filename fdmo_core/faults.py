@@ -100,6 +100,10 @@ def learning_rates(optimizers: Mapping[str, torch.optim.Optimizer]) -> dict[str,
     return {name: float(one.param_groups[0]["lr"]) for name, one in optimizers.items()}
 
 
-def floating(named: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return those tensors that can be infinite at all and hold a number."""
-    return {name: one for name, one in named.items() if one.is_floating_point() and one.numel() > 0}
+def floating(named: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return those of a state that are tensors of numbers that can be infinite."""
+    return {
+        name: one
+        for name, one in named.items()
+        if isinstance(one, Tensor) and one.is_floating_point() and one.numel() > 0
+    }
