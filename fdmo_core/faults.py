@@ -1,7 +1,7 @@
 """What is not finite in a step: which terms, gradients and weights, and which of its images."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
