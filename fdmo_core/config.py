@@ -34,6 +34,7 @@ from fdmo_core.interfaces import (
 from fdmo_core.kinds import KIND_OF_SECTION
 from fdmo_core.metrics import MetricsConfig
 from fdmo_core.model import ModelConfig
+from fdmo_core.nonfinite import NonfiniteConfig
 from fdmo_core.phase1 import Phase1Config
 from fdmo_core.prefix_cache import CacheConfig
 from fdmo_core.registry import Registry, Resolved, Unresolved
@@ -68,6 +69,7 @@ class RunConfig(Settings):
     loss: Section = Field(
         default={"name": "ldam"}, description="What the main classifier minimises in phase 2."
     )
+    nonfinite: NonfiniteConfig = NonfiniteConfig()
     metrics: MetricsConfig = MetricsConfig()
 
 

@@ -131,6 +131,7 @@ def cross_fit(
             compute=compute,
             journal=journal,
             progress=recorder.dictionary_progress("ensemble"),
+            guard=recorder.guard("ensemble", journal, is_shared=True),
         )
     for fold, fold_model in trained.items():
         if not (folder / fold_file(fold)).exists():

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fdmo_core.checkpoint import Position
 from fdmo_core.component_errors import names_components
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
@@ -16,6 +17,7 @@ from fdmo_core.crossfit import cross_fit
 from fdmo_core.data import data_notices
 from fdmo_core.evaluation import Scored, report_split, score_maps, tally_scored
 from fdmo_core.folds import require_no_ensemble
+from fdmo_core.health import HealthWatch
 from fdmo_core.interfaces import FeatureDictionary
 from fdmo_core.journal import Journal
 from fdmo_core.map_building import open_maps
@@ -93,20 +95,34 @@ def train(
             out_of_fold=None if out_of_fold is None else out_of_fold.held_out(),
             compute=compute,
             journal=journal,
+            guard=recorder.guard("validation", journal, is_shared=True),
         ),
         device=compute.device,
     )
     for notice in rebalancer.notices:
         journal.notice(notice)
+    health = HealthWatch(
+        rebalancer,
+        dictionary,
+        class_names=splits.class_names,
+        seed=run.core.seed,
+        journal=journal,
+    )
+
+    def after_step(position: Position) -> None:
+        health.after_step(position.done)
+        recorder.after_step("phase2", position, rebalancer, rebalancer.optimizers())
+
+    first_step = recorder.restore("phase2", rebalancer, rebalancer.optimizers(), journal=journal)
     train_phase2(  # Algorithm 1
         rebalancer,
         seed=run.core.seed,
         journal=journal,
-        first_step=recorder.restore("phase2", rebalancer, rebalancer.optimizers(), journal=journal),
-        after_step=lambda position: recorder.after_step(
-            "phase2", position, rebalancer, rebalancer.optimizers()
-        ),
+        first_step=first_step,
+        after_step=after_step,
+        guard=recorder.guard("phase2", journal, first_step=first_step),
     )
+    recorder.keep_health(health.finish())
     after = rebalancer.classifier
     compute.world.broadcast([*after.parameters(), *after.buffers()])  # GPUs may differ in a bit
 
@@ -209,6 +225,7 @@ def learn_features(
         compute=compute,
         journal=journal,
         progress=recorder.dictionary_progress(),
+        guard=recorder.guard("dictionary", journal, is_shared=True),
     )
     recorder.keep_dictionary(dictionary)
     return dictionary

@@ -29,6 +29,10 @@ class TrainingError(FdmoError):
     """Training has come to numbers with which it cannot go on."""
 
 
+class NonFiniteError(TrainingError):
+    """A loss, a gradient, a feature or a weight is infinite or NaN."""
+
+
 class RunFolderError(FdmoError):
     """A run folder exists already, is incomplete, or was written by another version."""
 

@@ -485,6 +485,19 @@ class FeatureGenerator(nn.Module, ABC):
         """
         return {}
 
+    def looks_real(self, features: LabelledFeatures) -> Tensor | None:
+        """Return whether the generator's opponent takes features for real; None without one.
+
+        Asked now and then for the health figures of phase 2, without gradients.
+
+        Args:
+            features: Real or artificial ones, with their classes.
+
+        Returns:
+            Shape ``(B,)``, bool.
+        """
+        return None
+
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         """Return what :meth:`update` steps, by name, so that a checkpoint can hold it."""
         return {}
@@ -645,6 +658,19 @@ class Rebalancer(nn.Module, ABC):
         Returns:
             With ``rows``, so that every artificial feature knows its source images, unless the
             generator knows none.
+        """
+        return None
+
+    def looks_real(self, features: LabelledFeatures) -> Tensor | None:
+        """Return whether a discriminator takes features for real; None if there is none.
+
+        Asked now and then for the health figures of phase 2, without gradients.
+
+        Args:
+            features: Real or artificial ones, with their classes.
+
+        Returns:
+            Shape ``(B,)``, bool.
         """
         return None
 

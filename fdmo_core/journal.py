@@ -104,6 +104,10 @@ class Journal:
         self._write({"notice": text})
         self._say(text)
 
+    def record(self, line: Mapping[str, Any]) -> None:
+        """Record figures that are shown to nobody; as JSON knows them."""
+        self._write(dict(line))
+
     def _write(self, line: dict[str, Any]) -> None:
         if self._file is None:
             return

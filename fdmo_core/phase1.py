@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -19,6 +20,8 @@ from fdmo_core.interfaces import LandmarkHead
 from fdmo_core.journal import Journal
 from fdmo_core.maps import Maps
 from fdmo_core.network import Network
+from fdmo_core.nonfinite import NumberGuard
+from fdmo_core.phase1_descent import GuardedDescent, Seen
 from fdmo_core.phase1_network import Predictions, join_predictions, phase1_network
 from fdmo_core.pull import pull_maps
 from fdmo_core.randomness import rng_for, seeded
@@ -136,6 +139,7 @@ def train_phase1(
     phase: str = "phase1",
     first_step: int = 0,
     after_step: Callable[[Position], None] = lambda _: None,
+    guard: NumberGuard | None = None,
 ) -> None:
     """Train the shape stream alone, then the whole network.
 
@@ -152,12 +156,17 @@ def train_phase1(
         phase: What the journal calls it.
         first_step: Where to go on; the state must be what it was after the step before.
         after_step: Called with how far the phase has come.
+        guard: Asked what to do with numbers that are not finite; None stops.
     """
-    model, optimizer, scaler = state
+    model, optimizer, _ = state
+    descent = GuardedDescent(*state, guard or NumberGuard(phase, journal=journal))
     config = as_it_applies(config, model)
     chosen = torch.arange(len(maps)) if rows is None else rows
     labels = maps.labels[chosen]
     log_prior = log_priors(labels.bincount(minlength=model.num_classes)).to(compute.device)
+    losses_of = partial(
+        phase1_losses, landmark_head=model.landmark_head, config=config, log_prior=log_prior
+    )
     model.train()
     num_epochs = config.shape_epochs + config.epochs
     steps_an_epoch = -(-len(chosen) // config.batch_size)
@@ -174,27 +183,17 @@ def train_phase1(
             set_learning_rate(optimizer, learning_rate(config, epoch, step / len(steps)))
             inputs = _pulled(batch.maps, config, rng_for(seed, "phase1-pull", epoch, step))
             index = epoch * steps_an_epoch + step
+            descent.begin_step()
             with during(f"step {index} of {phase}"), seeded(seed, "phase1-step", epoch, step):
                 with compute.autocast():
                     found = network(inputs)
-                losses = phase1_losses(
-                    *join_predictions(found, batch, len(steps[step]), compute.world),
-                    model.landmark_head,
-                    config,
-                    log_prior=log_prior,
-                )
-            total = torch.stack(list(losses.values())).sum()
-            optimizer.zero_grad(set_to_none=True)
-            scaler.scale(total).backward()
-            scaler.step(optimizer)
-            scaler.update()
-            terms = torch.stack([total.detach(), *(loss.detach() for loss in losses.values())])
-            journal.step(
-                phase,
-                index,
-                num_epochs * steps_an_epoch,
-                dict(zip(("sum", *losses), terms.tolist(), strict=True)),
+                joined = join_predictions(found, batch, len(steps[step]), compute.world)
+                losses = losses_of(*joined)
+            terms = descent.step(
+                index, losses, Seen(inputs, *joined, steps[step], losses_of, compute.world)
             )
+            if terms is not None:
+                journal.step(phase, index, num_epochs * steps_an_epoch, terms)
             after_step(Position(index + 1, num_epochs * steps_an_epoch))
 
 

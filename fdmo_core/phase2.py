@@ -16,6 +16,7 @@ from fdmo_core.compute import Compute
 from fdmo_core.config import Run
 from fdmo_core.dictionary_progress import DictionaryProgress
 from fdmo_core.errors import ConfigError, PluginError
+from fdmo_core.faults import BadBatch
 from fdmo_core.feature_space import FeatureSpace
 from fdmo_core.interfaces import (
     FeatureBatch,
@@ -29,6 +30,8 @@ from fdmo_core.interfaces import (
 from fdmo_core.journal import Journal
 from fdmo_core.maps import Maps
 from fdmo_core.network import Network
+from fdmo_core.nonfinite import NumberGuard
+from fdmo_core.phase2_steps import guarded_steps
 from fdmo_core.randomness import rng_for, seeded
 from fdmo_core.world import World
 
@@ -45,6 +48,7 @@ def build_dictionary(
     compute: Compute,
     journal: Journal,
     progress: DictionaryProgress | None = None,
+    guard: NumberGuard | None = None,
 ) -> FeatureDictionary:
     """Return the dictionary of the training split's features, in one pass without augmentation.
 
@@ -61,11 +65,14 @@ def build_dictionary(
         compute: Device, precision and processes.
         journal: Shown the progress.
         progress: Of this process's share; None keeps nothing on the way.
+        guard: Told features that are not finite; None writes no diagnosis.
     """
     empty = partial(empty_dictionary, run, model, num_classes=num_classes)
     progress = progress or DictionaryProgress()
     held: Iterable[FeatureBatch] = progress.load(journal)
-    batches = extract_features(model, maps, compute=compute, journal=journal, first=progress.done)
+    batches = extract_features(
+        model, maps, compute=compute, journal=journal, guard=guard, first=progress.done
+    )
     while not progress.is_whole:
         dictionary = empty()
         dictionary.build(chain(held, progress.until_due(batches)))
@@ -98,18 +105,35 @@ def empty_dictionary(run: Run, model: Network, *, num_classes: int) -> FeatureDi
 
 @torch.no_grad()
 def extract_features(
-    model: Network, maps: Maps, *, compute: Compute, journal: Journal, first: int = 0
+    model: Network,
+    maps: Maps,
+    *,
+    compute: Compute,
+    journal: Journal,
+    guard: NumberGuard | None = None,
+    split: str = "train",
+    first: int = 0,
 ) -> Iterator[FeatureBatch]:
     """Yield the features of this process's share of a split, from its ``first`` batch on.
 
     Progress, which may end a run that is asked to stop, comes after what is done with a batch.
+
+    Raises:
+        NonFiniteError: Features are infinite or NaN.
     """
+    guard = guard or NumberGuard("dictionary")
     model.eval()
     num_batches = math.ceil(len(maps) / EXTRACT_BATCH / compute.world.size)
     for index, batch in enumerate(maps.in_order(EXTRACT_BATCH, first=first), first):
         with compute.autocast():
             features = model.extract(batch.maps)
-        yield FeatureBatch(features.float().cpu(), batch.labels.cpu(), batch.rows.cpu())
+        part = FeatureBatch(features.float().cpu(), batch.labels.cpu(), batch.rows.cpu())
+        is_bad = ~part.features.isfinite().all(dim=1)
+        if is_bad.any():
+            number = index * compute.world.size + compute.world.rank
+            bad = BadBatch(part.labels, is_bad, part.sources, split)
+            guard.refuse_features(number, part.features, bad)
+        yield part
         journal.progress("dictionary", index + 1, num_batches)
 
 
@@ -122,6 +146,7 @@ def held_out_scores(
     out_of_fold: HeldOut | None,
     compute: Compute,
     journal: Journal,
+    guard: NumberGuard | None = None,
 ) -> HeldOut:
     """Return what phase 1 says of images that it did not learn from; see :class:`Phase2Parts`.
 
@@ -143,8 +168,10 @@ def held_out_scores(
             "data a validation split, or set rebalancer.fit_on = 'out-of-fold' where there is "
             "such a setting."
         )
-    shares = list(extract_features(model, validation, compute=compute, journal=journal))
-    parts = [FeatureBatch(*part) for share in compute.world.gather(shares) for part in share]
+    own = extract_features(
+        model, validation, compute=compute, journal=journal, guard=guard, split="val"
+    )
+    parts = [FeatureBatch(*part) for share in compute.world.gather(list(own)) for part in share]
     features = torch.cat([part.features for part in parts]).to(compute.device)
     labels = torch.cat([part.labels for part in parts]).to(compute.device)
     return HeldOut(features, model.main_classifier(features), labels)
@@ -233,7 +260,8 @@ def rebalance(
     )
     for notice in rebalancer.notices:
         journal.notice(notice)
-    train_phase2(rebalancer, seed=run.core.seed, journal=journal)
+    guard = NumberGuard("phase2", run.core.nonfinite, journal=journal)
+    train_phase2(rebalancer, seed=run.core.seed, journal=journal, guard=guard)
     return rebalancer
 
 
@@ -261,6 +289,7 @@ def train_phase2(
     journal: Journal,
     first_step: int = 0,
     after_step: Callable[[Position], None] = lambda _: None,
+    guard: NumberGuard | None = None,
 ) -> None:
     """Let the rebalancer do its steps.
 
@@ -272,9 +301,12 @@ def train_phase2(
         journal: Told every step.
         first_step: Where to go on; the state must be what it was after the step before.
         after_step: Called with how far the phase has come.
+        guard: Asked what to do with numbers that are not finite; None stops.
     """
-    for index in range(first_step, rebalancer.num_steps):
-        with during(f"step {index} of phase2"), seeded(seed, "phase2-step", index):
-            terms = rebalancer.step(index, rng_for(seed, "phase2-draw", index))
-        journal.step("phase2", index, rebalancer.num_steps, terms)
-        after_step(Position(index + 1, rebalancer.num_steps))
+    with guarded_steps(rebalancer, guard or NumberGuard("phase2", journal=journal)) as do_step:
+        for index in range(first_step, rebalancer.num_steps):
+            with during(f"step {index} of phase2"), seeded(seed, "phase2-step", index):
+                terms = do_step(index, rng_for(seed, "phase2-draw", index))
+            if terms is not None:
+                journal.step("phase2", index, rebalancer.num_steps, terms)
+            after_step(Position(index + 1, rebalancer.num_steps))

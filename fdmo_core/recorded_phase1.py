@@ -37,6 +37,7 @@ def train_recorded(
     """
     state = start_phase1(network, run.core.phase1, compute)
     optimizers = {"all": state.optimizer}
+    first_step = recorder.restore(phase, network, optimizers, state.scaler, journal=journal)
     with during(phase):
         train_phase1(
             state,
@@ -47,8 +48,9 @@ def train_recorded(
             journal=journal,
             rows=rows,
             phase=phase,
-            first_step=recorder.restore(phase, network, optimizers, state.scaler, journal=journal),
+            first_step=first_step,
             after_step=lambda position: recorder.after_step(
                 phase, position, network, optimizers, state.scaler
             ),
+            guard=recorder.guard(phase, journal, first_step=first_step),
         )

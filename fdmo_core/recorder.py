@@ -35,6 +35,7 @@ from fdmo_core.manifest import (
     require_intact,
 )
 from fdmo_core.network import Network
+from fdmo_core.nonfinite import NumberGuard, count_skipped
 from fdmo_core.phase2 import empty_dictionary
 from fdmo_core.prefix import digest_stages
 from fdmo_core.run_folder import describe_environment, save_model
@@ -42,6 +43,7 @@ from fdmo_core.samples import Splits
 from fdmo_core.stopping import StopRequest
 
 SOURCES_FILE = "sources.json"  # of the dictionary, written last
+HEALTH_FILE = "health.json"
 DECIDE_PHASE1 = (
     "seed",
     "data",
@@ -205,6 +207,35 @@ class Recorder:
             return False
         return True
 
+    def guard(
+        self, phase: str, journal: Journal, *, first_step: int = 0, is_shared: bool = False
+    ) -> NumberGuard:
+        """Return what watches over the numbers of a phase that goes on with a step.
+
+        Args:
+            phase: Such as ``"phase1"``.
+            journal: Told what is skipped.
+            first_step: Where the phase goes on.
+            is_shared: Whether each process sees something else, and so writes for itself.
+
+        Raises:
+            RunFolderError: A diagnosis, which says that a step was skipped, is damaged.
+        """
+        world = self.compute.world
+        skipped = 0
+        if not is_shared:
+            count = partial(count_skipped, self.folder, phase, before=first_step)
+            skipped = world.from_first(count)
+        return NumberGuard(
+            phase,
+            config=self.run.core.nonfinite,
+            folder=self.folder if world.is_first or is_shared else None,
+            splits=self.splits,
+            run=self.run.as_dict(),
+            journal=journal,
+            skipped=skipped,
+        )
+
     def keep_dictionary(self, dictionary: FeatureDictionary) -> None:
         """Save the dictionary and then the source of every row, by number and by name."""
         if not self.compute.world.is_first:
@@ -214,6 +245,11 @@ class Recorder:
         sources = [self.splits.train.source(row) for row in dictionary.sources.tolist()]
         self._write_last(f"dictionary/{SOURCES_FILE}", sources, files_below(folder))
         self._remove_checkpoints("dictionary-*")
+
+    def keep_health(self, figures: Mapping[str, Any] | None) -> None:
+        """Write what :class:`~fdmo_core.health.HealthWatch` found, if there is something."""
+        if self.compute.world.is_first and figures is not None:
+            write_json(self.folder / HEALTH_FILE, figures)
 
     def finish(self, model: Network, metrics: Mapping[str, Any]) -> None:
         """Write the trained model and its metrics; only the last checkpoint of a phase stays."""

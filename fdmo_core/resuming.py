@@ -13,7 +13,13 @@ from fdmo_core.manifest import CONFIG_FILE, ENVIRONMENT_FILE, METRICS_FILE, requ
 from fdmo_core.run_folder import describe_environment
 from fdmo_core.samples import Splits
 
-WITHOUT_INFLUENCE = ("loading", "cache.folder", "cache.max_gib", "checkpoint")  # on the result
+WITHOUT_INFLUENCE = (  # on the result, or on how good it is
+    "loading",
+    "cache.folder",
+    "cache.max_gib",
+    "checkpoint",
+    "nonfinite",
+)
 IN_ENVIRONMENT = ("device", "gpu", "threads", "processes", "torch_build", "python")
 
 

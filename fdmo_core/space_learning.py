@@ -18,6 +18,7 @@ from fdmo_core.journal import Journal
 from fdmo_core.manifest import list_anew, require_intact
 from fdmo_core.maps import Maps
 from fdmo_core.network import Network
+from fdmo_core.nonfinite import NumberGuard
 from fdmo_core.phase2 import extract_features
 from fdmo_core.recorder import Recorder
 
@@ -73,7 +74,14 @@ def learn_space(
         classifier=classifier_on_cpu(model.main_classifier),
         train=all_rows(dictionary),
         splits={
-            name: features_of(maps[name], model, compute=compute, journal=journal)
+            name: features_of(
+                maps[name],
+                model,
+                compute=compute,
+                journal=journal,
+                guard=recorder.guard("features", journal, is_shared=True),
+                split=name,
+            )
             for name in ("val", "test")
         },
         out_of_fold=None if crossed is None else crossed.held_out(),
@@ -95,10 +103,18 @@ def all_rows(dictionary: FeatureDictionary) -> FeatureBatch:
 
 
 def features_of(
-    maps: Maps, model: Network, *, compute: Compute, journal: Journal
+    maps: Maps,
+    model: Network,
+    *,
+    compute: Compute,
+    journal: Journal,
+    guard: NumberGuard | None = None,
+    split: str = "train",
 ) -> LabelledFeatures:
     """Return the features of a split, which may be empty, on the CPU."""
-    parts = list(extract_features(model, maps, compute=compute, journal=journal))
+    parts = list(
+        extract_features(model, maps, compute=compute, journal=journal, guard=guard, split=split)
+    )
     if not parts:
         return LabelledFeatures(torch.empty(0, sum(model.stream_dims)), torch.empty(0).long())
     return LabelledFeatures(*_joined(parts)[:2])

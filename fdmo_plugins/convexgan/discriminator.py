@@ -6,7 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fdmo_core import LabelledFeatures
+
 LEAK = 0.1  # slope of the leaky ReLU, as GAMO (Mullick et al. 2019); the paper gives none
+REAL_ABOVE = 0.5  # midway between the targets of Eq. (5)
 
 
 class Discriminator(nn.Module):
@@ -52,3 +55,8 @@ class Discriminator(nn.Module):
         classes = F.one_hot(labels, self.num_classes).to(features.dtype)  # (B, C)
         scores: Tensor = self.layers(torch.cat([features, classes], dim=1))
         return scores.squeeze(1)
+
+    def looks_real(self, features: LabelledFeatures) -> Tensor:
+        """Return which features score nearer to 1 than to 0. Shape ``(B,)``, bool."""
+        scores: Tensor = self(*features)
+        return scores > REAL_ABOVE

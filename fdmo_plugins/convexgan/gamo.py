@@ -161,6 +161,10 @@ class Gamo(FeatureGenerator):
             for one in (self.network, self.discriminator)
         )
 
+    def looks_real(self, features: LabelledFeatures) -> Tensor:
+        """Ask the discriminator; see :meth:`FeatureGenerator.looks_real`."""
+        return self.discriminator.looks_real(features)
+
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         """Return both optimizers; see :meth:`FeatureGenerator.optimizers`."""
         return {

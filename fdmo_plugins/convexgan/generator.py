@@ -168,6 +168,10 @@ class ConvexGan(FeatureGenerator):
         """Update discriminator and generator; see :meth:`FeatureGenerator.update`."""
         return self._players.update(game, self)
 
+    def looks_real(self, features: LabelledFeatures) -> Tensor:
+        """Ask the discriminator; see :meth:`FeatureGenerator.looks_real`."""
+        return self.discriminator.looks_real(features)
+
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         """Return both optimizers; see :meth:`FeatureGenerator.optimizers`."""
         return self._players.optimizers()

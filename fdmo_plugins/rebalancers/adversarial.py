@@ -152,6 +152,10 @@ class AdversarialRebalancer(Rebalancer):
             made = made._replace(rows=drawn.rows[drawn.groups])
         return made
 
+    def looks_real(self, features: LabelledFeatures) -> Tensor | None:
+        """Ask the generator's opponent; see :meth:`Rebalancer.looks_real`."""
+        return None if self.generator is None else self.generator.looks_real(features)
+
     def _draw_real(self, rng: torch.Generator) -> LabelledFeatures:
         labels = self._draw_labels(self._real_prior, rng)
         features = self._dictionary.sample(labels, rng)

@@ -12,6 +12,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 FILES = {
     *("config.toml", "environment.json", "data.json", "log.jsonl", "metrics.json"),
+    "health.json",
     *("manifest.json", ".lock"),
     *("model.json", "model.safetensors"),
     *(f"dictionary/{name}" for name in ("features.safetensors", "manifest.json", "sources.json")),
@@ -44,7 +45,10 @@ def test_metrics_are_given_by_split_and_before_and_after_phase_2(run_folder: Pat
 
 
 def test_with_json_only_notices_reach_stderr(trained: subprocess.CompletedProcess[str]) -> None:
-    assert trained.stderr.splitlines() == [
+    *others, health = trained.stderr.splitlines()
+
+    assert health.startswith("Artificial features: ")
+    assert others == [
         "2 of 12 classes hold fewer than samples_per_class = 4 features; they give all they have, "
         "the smallest 3."
     ]

@@ -84,6 +84,7 @@ def test_a_run_folder_has_every_file_and_no_other(tiny: Trained) -> None:
         "dictionary/manifest.json",
         "dictionary/sources.json",
         "environment.json",
+        "health.json",
         "log.jsonl",
         "manifest.json",
         "metrics.json",
@@ -212,8 +213,9 @@ def test_the_log_has_a_line_for_each_step_of_both_phases(tiny: Trained) -> None:
 def test_the_log_has_the_notices(tiny: Trained) -> None:
     notices = [line["notice"] for line in log(tiny) if "notice" in line]
 
-    assert len(notices) == 1
+    assert len(notices) == 2
     assert "classes hold fewer than samples_per_class = 5 features" in notices[0]
+    assert notices[1].startswith("Artificial features: ")
 
 
 def test_the_run_describes_its_data_and_its_environment(tiny: Trained, tiny_splits: Splits) -> None:

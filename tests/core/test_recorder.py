@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 from fdmo_core.checkpoint import Position, checkpoint_files, read_checkpoint
 from fdmo_core.compute import Compute
 from fdmo_core.config import Run
-from fdmo_core.errors import ConfigError, RunFolderError
+from fdmo_core.errors import ConfigError, NonFiniteError, RunFolderError
+from fdmo_core.faults import BadBatch
 from fdmo_core.interfaces import FeatureBatch
 from fdmo_core.journal import Journal
 from fdmo_core.model_building import build_model
@@ -425,3 +426,21 @@ def test_phase_1_on_other_data_is_refused(
 
     with pytest.raises((ConfigError, RunFolderError), match="data"):
         borrow(tiny_run(), changed, lender, tmp_path)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_processes_share_out_is_diagnosed_by_the_one_that_finds_it(
+    tiny_run: MakeRun, tiny_splits: Splits, tmp_path: Path, rank: int
+) -> None:
+    recorder = recorder_of(tmp_path, tiny_run(), tiny_splits, rank=rank, size=2)
+    guard = recorder.guard("dictionary", Journal(), is_shared=True)
+    rows = torch.tensor([4, 9])
+    batch = BadBatch(torch.tensor([0, 1]), torch.tensor([False, True]), rows)
+
+    with pytest.raises(NonFiniteError, match=tiny_splits.class_names[1]) as caught:
+        guard.refuse_features(7, torch.tensor([[1.0], [torch.inf]]), batch)
+
+    assert tiny_splits.train.source(9) in str(caught.value)
+    found = json.loads((tmp_path / "diagnosis-dictionary-7.json").read_text())
+    assert found["classes"][tiny_splits.class_names[1]] == {"all": 1, "bad": 1}
+    assert found["terms"] == {"features": "inf"}
