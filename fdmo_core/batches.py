@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -22,6 +22,9 @@ class LoadingConfig(Settings):
 
     workers: int = Field(
         default=0, ge=0, description="Processes that read images; 0 reads in the main process."
+    )
+    start_method: Literal["auto", "fork", "spawn", "forkserver"] = Field(
+        default="auto", description="How those processes are started; auto: as Python does here."
     )
     memory_mib: int = Field(
         default=2048,
@@ -166,11 +169,17 @@ class Batches:
         """Whether prepared images are kept in memory."""
         return self._fits
 
+    def _start_method(self) -> str | None:
+        """Return how workers are started, None where there is nothing to say."""
+        method = self._config.start_method
+        return None if method == "auto" or not self._config.workers else method
+
     def _read(self, parts: Sequence[Tensor]) -> Iterator[_Kept]:
         loader: DataLoader[PreparedSample] = DataLoader(
             self._prepared,  # type: ignore[arg-type]  # asks for no more than these two methods
             batch_sampler=[part.tolist() or [0] for part in parts],  # image 0 tells K
             num_workers=self._config.workers,
+            multiprocessing_context=self._start_method(),
             collate_fn=_stack,
             pin_memory=self._pin_memory,
         )

@@ -21,6 +21,10 @@ class ComputeConfig(Settings):
         default="fp32",
         description="Of convolutions and products by autocast; weights and losses stay in fp32.",
     )
+    deterministic: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Only operations that repeat themselves bit for bit; auto: on a CPU.",
+    )
     compile: bool = Field(
         default=False,
         description="Compile phase 1's step with torch.compile; needs a C++ compiler.",
@@ -40,6 +44,12 @@ class Compute:
     device: torch.device
     config: ComputeConfig = field(default_factory=ComputeConfig)
     world: World = field(default_factory=World)
+
+    @property
+    def is_deterministic(self) -> bool:
+        """Whether only operations are wanted that repeat themselves bit for bit."""
+        wanted = self.config.deterministic
+        return wanted == "on" or (wanted == "auto" and self.device.type == "cpu")
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Return a context in which convolutions and products use the configured precision."""

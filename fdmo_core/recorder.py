@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from fdmo_core.checkpoint import (
@@ -18,7 +19,7 @@ from fdmo_core.checkpoint import (
     save_checkpoint,
 )
 from fdmo_core.compute import Compute
-from fdmo_core.config import Run, read_toml
+from fdmo_core.config import Run, RunConfig, describe_problems, read_toml
 from fdmo_core.data import describe_data
 from fdmo_core.dictionary_progress import DictionaryProgress
 from fdmo_core.errors import ConfigError, RunFolderError
@@ -40,6 +41,7 @@ from fdmo_core.phase2 import empty_dictionary
 from fdmo_core.prefix import digest_stages
 from fdmo_core.run_folder import describe_environment, save_model
 from fdmo_core.samples import Splits
+from fdmo_core.settings import read_settings
 from fdmo_core.stopping import StopRequest
 
 SOURCES_FILE = "sources.json"  # of the dictionary, written last
@@ -285,7 +287,7 @@ def borrow_phase1(model: Network, recorder: Recorder, lender: Path) -> FeatureDi
         ConfigError: The other run's phase 1 was configured otherwise.
         RunFolderError: The other run's phase 1 is not finished.
     """
-    theirs, ours = read_toml(lender / "config.toml"), recorder.run.as_dict()
+    theirs, ours = _with_defaults(lender / "config.toml"), recorder.run.as_dict()
     differing = [key for key in DECIDE_PHASE1 if theirs.get(key) != ours[key]]
     differing += [
         f"cache.{key}"
@@ -298,6 +300,18 @@ def borrow_phase1(model: Network, recorder: Recorder, lender: Path) -> FeatureDi
             f"equal settings. Use the settings of {lender / 'config.toml'}, or train phase 1 anew."
         )
     return load_phase1(model, recorder, lender)
+
+
+def _with_defaults(file: Path) -> dict[str, Any]:
+    """Return what a run was configured with; settings that it did not know have their defaults."""
+    try:
+        return read_settings(RunConfig, read_toml(file)).model_dump(mode="json")
+    except ValidationError as error:
+        problems = "; ".join(describe_problems(error, RunConfig))
+        raise ConfigError(
+            f"{file} is no configuration of this version of fdmo: {problems}. Expected one that "
+            f"it can read. Use the version that wrote it, or train phase 1 anew."
+        ) from error
 
 
 def load_phase1(model: Network, recorder: Recorder, lender: Path) -> FeatureDictionary:

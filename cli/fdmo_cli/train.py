@@ -14,6 +14,7 @@ import typer
 from fdmo_cli.options import (
     ConfigOption,
     DataOption,
+    DeterministicOption,
     DeviceOption,
     JsonOption,
     PluginOption,
@@ -62,6 +63,7 @@ def train(
     resume: ResumeOption = None,
     allow_changed: AllowedOption = None,
     device: DeviceOption = "auto",
+    deterministic: DeterministicOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a classifier in two phases and evaluate it before and after the second.
@@ -86,7 +88,7 @@ def train(
         config=begun.folder / "config.toml" if begun is not None and config is None else config,
         plugins=plugin,
         data=data,
-        settings=set_,
+        settings=[*(set_ or ()), *_chosen(deterministic)],
         seed=seed,
     )
     chosen_device = choose_device(device)
@@ -110,6 +112,13 @@ def train(
         )
     if world.is_first:
         _print(folder, metrics, as_json=as_json)
+
+
+def _chosen(deterministic: bool | None) -> list[str]:
+    """Return the setting that the option stands for."""
+    if deterministic is None:
+        return []
+    return [f'compute.deterministic="{"on" if deterministic else "off"}"']
 
 
 def _begun(
@@ -151,6 +160,7 @@ def train_in(
         Interrupted: The run was asked to stop; what was done is in the folder.
     """
     from fdmo_cli.progress import ProgressBars
+    from fdmo_core.determinism import deterministic_algorithms
     from fdmo_core.engine import train as train_run
     from fdmo_core.journal import Journal
     from fdmo_core.recorder import Recorder
@@ -163,14 +173,16 @@ def train_in(
             train_run, run, splits, model, recorder, compute=compute, phase1_from=phase1_from
         )
         if not compute.world.is_first:
-            with _stopping_together(stop, Exception):
-                return go(journal=Journal(stop=stop))
+            journal = Journal(stop=stop)
+            with _stopping_together(stop, Exception), deterministic_algorithms(compute, journal):
+                return go(journal=journal)
         with locked_run(folder):
             recorder.begin(shlex.join(["fdmo", *sys.argv[1:]]), phase1_from=phase1_from)
             with (
                 _stopping_together(stop, RuntimeError),
                 ProgressBars(quiet=quiet) as bars,
                 Journal(folder / "log.jsonl", show=bars.show, say=bars.say, stop=stop) as journal,
+                deterministic_algorithms(compute, journal),
             ):
                 return go(journal=journal)
 
