@@ -109,7 +109,8 @@ class NumberGuard:
             else f"Lower the learning rate of {self.phase} (phase1.learning_rate)"
         )
         if self.skips and can_skip:
-            return f"As many steps as nonfinite.limit = {self.config.limit} are skipped. {lower}."
+            limit = self.config.limit
+            return f"As many steps as nonfinite.limit = {limit} are skipped already. {lower}."
         if not can_skip:
             return f"{lower}."
         return f"{lower}, or go on without such steps by nonfinite.action = 'skip'."
