@@ -1,6 +1,7 @@
 """Counts what a classifier gets right and wrong: the integers that every metric comes from."""
 
 import mmap
+import sys
 from dataclasses import dataclass
 
 import torch
@@ -124,5 +125,9 @@ def _zeros(num_classes: int) -> Tensor:
     Neither torch.zeros nor numpy.zeros does that: one fills the memory, the other asks for huge
     pages.
     """
-    pages = mmap.mmap(-1, 8 * num_classes**2)
+    size = 8 * num_classes**2
+    if sys.platform == "win32":
+        pages = mmap.mmap(-1, size)
+    else:  # of shared pages, the default, even reading would take memory
+        pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     return torch.frombuffer(pages, dtype=torch.int64).view(num_classes, num_classes)
