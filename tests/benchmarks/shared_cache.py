@@ -12,6 +12,20 @@ import time
 from pathlib import Path
 
 NUM_RUNS = 10
+# Streams share a frozen prefix only where it is equal, as with weights from one file.
+EQUAL_STREAMS = """
+from fdmo_cli.main import main
+from fdmo_core.randomness import seeded
+from fdmo_plugins.small_vgg.extractor import SmallVgg
+
+def load_equal_weights(extractor):
+    with seeded(0, "equal"):
+        other = SmallVgg(extractor.config)
+    extractor.load_state_dict(other.state_dict())
+
+SmallVgg.load_initial_weights = load_equal_weights
+main()
+"""
 SETTINGS = (
     "data.largest_class=12",
     "data.imbalance_ratio=4",
@@ -24,6 +38,7 @@ SETTINGS = (
     "shape_stream.channels=[4,8]",
     "texture_stream.freeze_stages=1",
     "shape_stream.freeze_stages=1",
+    "cache.views=1",
     "phase1.epochs=1",
     "phase1.shape_epochs=1",
     "rebalancer.epochs=1",
@@ -33,7 +48,7 @@ SETTINGS = (
 
 def start(folder: Path, number: int) -> subprocess.Popen[str]:
     """Start one run in a process of its own."""
-    command = [sys.executable, "-m", "fdmo_cli", "train", "--data", "garments", "--seed", "0"]
+    command = [sys.executable, "-c", EQUAL_STREAMS, "train", "--data", "garments", "--seed", "0"]
     command += ["--out", str(folder / f"run-{number}")]
     for setting in (*SETTINGS, f"cache.folder={folder / 'cache'}"):
         command += ["--set", setting]
