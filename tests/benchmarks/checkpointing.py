@@ -16,6 +16,7 @@ from fdmo_core import recorder
 
 after_steps: list[float] = []
 saves: list[float] = []
+of_phase1_ends: list[float] = []
 
 
 def timed(function: Any, seconds: list[float]) -> Any:
@@ -27,12 +28,10 @@ def timed(function: Any, seconds: list[float]) -> Any:
             return function(*args, **kwargs)
         finally:
             seconds.append(time.perf_counter() - begin)
-            ends.append(time.perf_counter())
+            if seconds is after_steps:
+                of_phase1_ends.append(time.perf_counter())
 
     return call
-
-
-ends: list[float] = []
 
 
 def main() -> None:
@@ -60,9 +59,9 @@ def main() -> None:
         except SystemExit as leaving:
             if leaving.code:
                 raise
-    inside, first = sum(after_steps), ends[0]
-    print(f"begin to first step: {first - begin:.1f} s; steps: {len(after_steps)}")
-    print(f"in after_step: {inside:.4f} s; checkpoints (s): {[round(one, 4) for one in saves]}")
+    inside, epoch = sum(after_steps), of_phase1_ends[-1] - of_phase1_ends[0]
+    print(f"{len(after_steps)} steps, {epoch:.1f} s from the first to the last")
+    print(f"in after_step {inside:.3f} s, {inside / epoch:.2%}; checkpoints {saves} s")
 
 
 if __name__ == "__main__":
