@@ -23,7 +23,6 @@ def timed(function: Any, seconds: list[float]) -> Any:
     """Return the function, whose seconds are noted."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        begin = time.perf_counter()
         try:
             return function(*args, **kwargs)
         finally:
@@ -52,7 +51,6 @@ def main() -> None:
         arguments = ["train", "--data", "fashion-mnist", "--out", str(Path(folder, "run"))]
         for setting in settings:
             arguments += ["--set", setting]
-        begin = time.perf_counter()
         try:
             sys.argv = ["fdmo", *arguments]
             fdmo()
