@@ -23,6 +23,7 @@ def timed(function: Any, seconds: list[float]) -> Any:
     """Return the function, whose seconds are noted."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
+        begin = time.perf_counter()
         try:
             return function(*args, **kwargs)
         finally:
