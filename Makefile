@@ -9,7 +9,7 @@ export OMP_WAIT_POLICY := PASSIVE
 # Tests run in one process for each of two cores.
 TEST_ENV := OMP_NUM_THREADS=1
 
-.PHONY: demo test crash-test check format bench docs clean
+.PHONY: demo test crash-test check format bench load docs clean
 
 demo: $(VENV)/.demo
 	@rm -rf runs/demo
@@ -39,6 +39,13 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.test
 	$(BIN)/python tests/benchmarks/run.py $(ONLY)
+
+load: $(VENV)/.test
+	$(BIN)/python tests/benchmarks/many_classes.py
+	$(BIN)/python tests/benchmarks/large_parts.py table
+	$(BIN)/python tests/benchmarks/large_parts.py dictionary
+	$(BIN)/python tests/benchmarks/shared_cache.py
+	$(BIN)/python tests/benchmarks/checkpointing.py
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html

@@ -1,5 +1,7 @@
 """Counts what a classifier gets right and wrong: the integers that every metric comes from."""
 
+import mmap
+import sys
 from dataclasses import dataclass
 
 import torch
@@ -13,8 +15,9 @@ class Tally:
     """Confusion matrix and top-k hits of the samples seen so far.
 
     All entries are integers on the CPU, so neither the order of the samples, nor how they are
-    split into batches, nor how many processes share them changes a result. The matrix is dense:
-    800 MB at 10,000 classes.
+    split into batches, nor how many processes share them changes a result. The matrix is dense, of
+    8 C^2 bytes, but the system gives memory only to the pages that hold a count: at most one of
+    4 KiB for each sample. A sum over several processes fills all of them.
 
     Attributes:
         matrix: Samples of a true class (row) that were predicted as a class (column). Shape
@@ -37,7 +40,7 @@ class Tally:
             top_k: At least 1. A value above C means C, where every sample is a hit.
         """
         return cls(
-            matrix=torch.zeros(num_classes, num_classes, dtype=torch.int64),
+            matrix=_zeros(num_classes),
             hits=torch.zeros(num_classes, dtype=torch.int64),
             top_k=min(top_k, num_classes),
         )
@@ -114,3 +117,17 @@ class Tally:
                 f"The class scores of {broken} of {len(labels)} samples are NaN. Expected numbers. "
                 "Train again with a lower learning rate, or check the weights and the images."
             )
+
+
+def _zeros(num_classes: int) -> Tensor:
+    """Return zeros of shape ``(C, C)``, int64, which take memory only where they are written to.
+
+    Neither torch.zeros nor numpy.zeros does that: one fills the memory, the other asks for huge
+    pages.
+    """
+    size = 8 * num_classes**2
+    if sys.platform == "win32":
+        pages = mmap.mmap(-1, size)
+    else:  # of shared pages, the default, even reading would take memory
+        pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return torch.frombuffer(pages, dtype=torch.int64).view(num_classes, num_classes)

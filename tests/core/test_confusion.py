@@ -1,4 +1,6 @@
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -174,3 +176,24 @@ def test_refuses_to_add_tallies_of_different_kinds() -> None:
         "One tally has 3 classes and top_k 2, the other 4 and 1. Expected the same of both. "
         "Evaluate both parts with one model and one configuration."
     )
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
+def test_a_matrix_of_10_000_classes_takes_memory_for_the_counts_alone() -> None:
+    labels = torch.arange(0, 10_000, 5)
+    before = resident_mebibytes()
+
+    tally = Tally.empty(10_000, top_k=5)
+    for some in labels.split(100):
+        tally.update(torch.zeros(len(some), 10_000), some)
+
+    assert tally.totals.sum() == len(labels)
+    assert tally.matrix.any()
+    # 8 C^2 bytes are 763 MiB, a page for each sample 8 MiB, a batch's scores 4 MiB.
+    assert resident_mebibytes() - before < 200
+
+
+def resident_mebibytes() -> float:
+    status = Path("/proc/self/status").read_text().splitlines()
+    (line,) = (one for one in status if one.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
