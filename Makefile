@@ -45,7 +45,6 @@ load: $(VENV)/.test
 	$(BIN)/python tests/benchmarks/large_parts.py table
 	$(BIN)/python tests/benchmarks/large_parts.py dictionary
 	$(BIN)/python tests/benchmarks/shared_cache.py
-	$(BIN)/python tests/benchmarks/checkpointing.py
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
