@@ -33,7 +33,7 @@ bench: $(VENV)/.test
 	$(BIN)/python tests/benchmarks/run.py $(ONLY)
 
 load: $(VENV)/.test
-	$(BIN)/python tests/benchmarks/many_classes.py metrics.bootstrap_samples=100
+	$(BIN)/python tests/benchmarks/many_classes.py
 	$(BIN)/python tests/benchmarks/large_parts.py table
 	$(BIN)/python tests/benchmarks/large_parts.py dictionary
 	$(BIN)/python tests/benchmarks/shared_cache.py
