@@ -29,6 +29,7 @@ from fdmo_core.world import World
 WRITE_BATCH = 64  # images at a time while a cache is written
 NUM_PROBED = 4  # rows that are computed again when a cache is opened
 TOLERANCE = 0.02  # of the largest value: another device or batch size rounds otherwise
+LOCK_SECONDS = 60.0  # Gloo waits half an hour for a process
 GIB = 2**30
 
 
@@ -146,14 +147,24 @@ def _turn(folder: Path, world: World, journal: Journal) -> Iterator[None]:
             lock.acquire(timeout=0)
         except Timeout:
             journal.notice(f"Another run writes caches into {folder}; this one waits for it.")
-            lock.acquire()
         except OSError as error:
             raise _cannot_cache(folder, error) from error
-    world.wait()
+    while not world.from_first(lambda: _acquired(lock)):
+        pass  # the other processes hear of the first one before their patience with it ends
     try:
         yield
     finally:
         lock.release()
+
+
+def _acquired(lock: FileLock) -> bool:
+    """Return whether the lock is held after at most a minute of waiting."""
+    if not lock.is_locked:
+        try:
+            lock.acquire(timeout=LOCK_SECONDS)
+        except Timeout:
+            return False
+    return True
 
 
 def _open(folder: Path, source: CacheSource, config: CacheConfig) -> MapStore | None:
