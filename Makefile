@@ -9,7 +9,7 @@ export OMP_WAIT_POLICY := PASSIVE
 # Tests run in one process for each of two cores.
 TEST_ENV := OMP_NUM_THREADS=1
 
-.PHONY: demo test crash-test check format bench load docs clean
+.PHONY: demo test crash-test fuzz check format bench load docs clean
 
 demo: $(VENV)/.demo
 	@rm -rf runs/demo
@@ -27,6 +27,12 @@ crash-test: $(VENV)/.test
 	@rm -rf runs/crashes
 	$(TEST_ENV) $(BIN)/python -P tests/end_to_end/crashes.py --real --kills $(KILLS) --seed $(SEED) \
 		--folder runs/crashes
+
+# Each target for so many seconds; what crashes one is kept in fuzz/TARGET.
+fuzz: SECONDS ?= 60
+fuzz: FUZZ ?= deepfashion deepfashion2 table config image npz idx checkpoint manifest lock onnx
+fuzz: $(VENV)/.fuzz
+	for target in $(FUZZ); do $(TEST_ENV) $(BIN)/python tests/fuzz/search.py $$target $(SECONDS) || exit 1; done
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -113,13 +113,13 @@ def open_caches(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _cannot_cache(folder, error) from error
+    stores = _opened(folder, sources, config, compute.world)
+    if len(stores) == len(sources):  # no turn is needed to read, nor a folder that can be written
+        return stores
     with _turn(folder, compute.world, journal):
-        stores: dict[str, MapStore] = {}
-        for name, one in sources.items():
-            store = _open(folder, one, config)
-            if compute.world.all(store is not None) and store is not None:
-                stores[name] = store
         missing = {name: one for name, one in sources.items() if name not in stores}
+        stores |= _opened(folder, missing, config, compute.world)  # what others wrote meanwhile
+        missing = {name: one for name, one in missing.items() if name not in stores}
         layouts = {
             name: _layout(next(one.compute([torch.tensor([0])])), one, config)
             for name, one in missing.items()
@@ -165,6 +165,18 @@ def _acquired(lock: FileLock) -> bool:
         except Timeout:
             return False
     return True
+
+
+def _opened(
+    folder: Path, sources: Mapping[str, CacheSource], config: CacheConfig, world: World
+) -> dict[str, MapStore]:
+    """Return the caches that all processes find whole."""
+    stores: dict[str, MapStore] = {}
+    for name, one in sources.items():
+        store = _open(folder, one, config)
+        if world.all(store is not None) and store is not None:
+            stores[name] = store
+    return stores
 
 
 def _open(folder: Path, source: CacheSource, config: CacheConfig) -> MapStore | None:

@@ -335,6 +335,17 @@ def test_a_folder_in_which_no_lock_can_be_made_is_refused(tmp_path: Path) -> Non
         opened(tmp_path, Prefix().source())
 
 
+def test_a_whole_cache_is_read_where_nothing_can_be_written(tmp_path: Path) -> None:
+    prefix = Prefix()
+    opened(tmp_path, prefix.source())
+    (tmp_path / ".lock").unlink()
+    (tmp_path / ".lock").mkdir()  # so that no lock can be made
+
+    store = opened(tmp_path, prefix.source())["train"]
+
+    assert torch.equal(everything(store), prefix.maps.half().float())
+
+
 def test_maps_that_fp16_cannot_hold_are_refused_and_leave_no_cache(tmp_path: Path) -> None:
     prefix = Prefix()
     prefix.maps = prefix.maps.clone()
