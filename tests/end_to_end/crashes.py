@@ -19,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 BATCH = 10  # images at a time where nothing is learned, so that there are several batches
 SETTINGS = (
@@ -70,13 +70,13 @@ class Changes:
         self.found: Counter[str] = Counter()
         self._moment = moment
         self._tally = tally
-        sync = os.fsync
+        sync, replaced = os.fsync, cast("Any", os)
 
         def watched(descriptor: int) -> None:
-            self.see(os.readlink(f"/proc/self/fd/{descriptor}"))
+            self.see(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
             sync(descriptor)
 
-        os.fsync = watched
+        replaced.fsync = watched
         sys.addaudithook(self.audit)
 
     def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -258,8 +258,11 @@ class Crashes:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return the bytes of all files but those that tell of times and commands."""
-    skipped = ("log.jsonl", "environment.json", "manifest.json", ".lock")
+    """Return the bytes of all files but those that tell of times, commands and processes.
+
+    A lock stays where a process is killed between its last file and its end.
+    """
+    skipped = ("log.jsonl", "environment.json", "manifest.json", ".lock", "lock.json")
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -282,8 +285,8 @@ def main() -> None:
         import onnxscript  # noqa: F401  # for the forks
         import torchvision.transforms.v2  # noqa: F401
 
-        import fdmo_cli.session
-        import fdmo_core.engine
+        import fdmo_cli.session  # noqa: F401
+        import fdmo_core.engine  # noqa: F401
         import fdmo_export.write  # noqa: F401
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     crashes = Crashes(given.folder.resolve(), given.seed, spawned if given.real else forked)
