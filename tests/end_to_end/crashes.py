@@ -19,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 BATCH = 10  # images at a time where nothing is learned, so that there are several batches
 SETTINGS = (
@@ -70,13 +70,13 @@ class Changes:
         self.found: Counter[str] = Counter()
         self._moment = moment
         self._tally = tally
-        sync, replaced = os.fsync, cast("Any", os)
+        sync = os.fsync
 
         def watched(descriptor: int) -> None:
             self.see(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
             sync(descriptor)
 
-        replaced.fsync = watched
+        os.fsync = watched  # type: ignore[assignment]
         sys.addaudithook(self.audit)
 
     def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -285,8 +285,6 @@ def main() -> None:
         import onnxscript  # noqa: F401  # for the forks
         import torchvision.transforms.v2  # noqa: F401
 
-        import fdmo_cli.session  # noqa: F401
-        import fdmo_core.engine  # noqa: F401
         import fdmo_export.write  # noqa: F401
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     crashes = Crashes(given.folder.resolve(), given.seed, spawned if given.real else forked)
