@@ -258,8 +258,11 @@ class Crashes:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return the bytes of all files but those that tell of times and commands."""
-    skipped = ("log.jsonl", "environment.json", "manifest.json", ".lock")
+    """Return the bytes of all files but those that tell of times, commands and processes.
+
+    A lock stays where a process is killed between its last file and its end.
+    """
+    skipped = ("log.jsonl", "environment.json", "manifest.json", ".lock", "lock.json")
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
