@@ -33,17 +33,19 @@ def replacing(path: Path, *, num_bytes: int = 0) -> Iterator[Path]:
         RunFolderError: The file cannot be written, for instance because the disk is full.
     """
     require_no_device(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    start = os.fsdecode(os.fsencode(path.name)[:100])  # a name may have 255 bytes in all
+    temporary = path.with_name(f".{start}.{os.getpid()}.tmp")
     try:
         yield temporary
         reach_disk(temporary)
         temporary.replace(path)
         reach_disk(path.parent)
     except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)  # now, so that what it took counts as free
+        with suppress(OSError):  # now, so that what it took counts as free
+            temporary.unlink(missing_ok=True)
         raise cannot_write(path, error, num_bytes=num_bytes) from error
     finally:
-        with suppress(NotADirectoryError):  # told above: the folder is a file
+        with suppress(OSError):  # told above, for instance that the folder is a file
             temporary.unlink(missing_ok=True)
 
 
@@ -67,7 +69,11 @@ def reach_disk(path: Path) -> None:
 
 def require_no_device(path: Path) -> None:
     """Raise a RunFolderError if a device or a pipe is there, which a rename would replace."""
-    if path.exists() and not (path.is_file() or path.is_dir()):
+    try:
+        is_there = path.exists()
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    if is_there and not (path.is_file() or path.is_dir()):
         raise RunFolderError(
             f"{path} is a device or a pipe. Expected the name of a file, for what is there is "
             f"replaced. Choose another name."

@@ -108,7 +108,7 @@ def read_manifest(folder: Path) -> dict[str, Fingerprint]:
             str(name): Fingerprint(int(one["bytes"]), str(one["sha256"]))
             for name, one in content["files"].items()
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise RunFolderError(
             f"{file} cannot be read: {error!r}. Expected the list of the run's files as fdmo wrote "
             f"it. Restore it from a copy; without it nobody knows whether the files are whole."

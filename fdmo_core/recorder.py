@@ -258,7 +258,7 @@ class Recorder:
         if not self.compute.world.is_first:
             return
         save_model(self.folder, model, self.run, self.splits)
-        self._remove_checkpoints("*.previous.safetensors", "ensemble-*")
+        self._remove_checkpoints("*.previous.safetensors", "dictionary-*", "ensemble-*")
         self._write_last(METRICS_FILE, metrics, files_below(self.folder))
 
     def _remove_checkpoints(self, *patterns: str) -> None:

@@ -82,7 +82,7 @@ def read_owner(folder: Path) -> Owner | None:
         )
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise RunFolderError(
             f"{file} cannot be read: {error!r}. Expected the name of the process that writes the "
             f"run. If none does, remove the file."

@@ -223,3 +223,26 @@ def test_a_pipe_or_a_device_is_not_replaced(tmp_path: Path) -> None:
         write_json(tmp_path / "pipe", {})
 
     assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "🦜" * 63, "a \"b\"\n'c'", "a\\b"])
+def test_any_name_that_the_system_takes_can_be_written(tmp_path: Path, name: str) -> None:
+    write_text(tmp_path / name, "old")
+    write_text(tmp_path / name, "new")
+
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "new"
+
+
+def test_a_name_that_is_too_long_is_one_message(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="File name too long"):
+        write_text(tmp_path / ("x" * 256), "text")
+    assert names(tmp_path) == []
+
+
+def test_a_loop_of_links_is_replaced_by_the_file(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+
+    write_text(tmp_path / "loop", "text")
+
+    assert (tmp_path / "loop").read_text() == "text"

@@ -163,9 +163,10 @@ def test_a_folder_without_a_manifest_is_taken_as_it_is(tmp_path: Path) -> None:
         b'{"format": 2, "files": {}}',
         b'{"format": 1, "files": [1]}',
         b'{"format": 1, "files": {"a": {}}}',
+        b'{"format": 1, "files": {"a": {"bytes": Infinity, "sha256": ""}}}',
         b"[" * 100_000,
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_a_broken_manifest_is_refused(run: Path, content: bytes) -> None:
     (run / MANIFEST_FILE).write_bytes(content)

@@ -142,7 +142,9 @@ def test_a_lock_counts_whatever_the_clock_says(tmp_path: Path, changes: dict[str
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b"{}", b"\xff", b'{"host": 1, "pid": "x"}'], ids=range(5)
+    "content",
+    [b"", b"[]", b"{}", b"\xff", b'{"host": 1, "pid": "x"}', b'{"host": "a", "pid": Infinity}'],
+    ids=range(6),
 )
 def test_a_lock_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / LOCK_FILE).write_bytes(content)

@@ -108,11 +108,11 @@ def npz(content: bytes) -> None:
 
 
 def checkpoint(content: bytes) -> None:
-    """Read a checkpoint; what is read must be what was written."""
+    """Read a checkpoint. A digest is no signature: atheris finds out which one a file needs."""
     with file_of(content, "phase1.safetensors") as file:
         head, tensors = read_checkpoint(file)
-        assert head["done"] == 3
-        assert torch.equal(tensors["module.weight"], torch.arange(6.0).reshape(2, 3))
+        assert isinstance(head, dict)
+        assert all(isinstance(one, torch.Tensor) for one in tensors.values())
 
 
 def manifest(content: bytes) -> None:

@@ -122,13 +122,15 @@ def open_npz(file: Path, keys: Keys) -> StoredFeatures:
                 splits=whole(split),
                 class_names=None if names is None else tuple(map(str, names.ravel().tolist())),
             )
-    except BadZipFile as error:
+    except DataError:
+        raise
+    except OSError as error:
+        raise _unreadable(file, error) from error
+    except Exception as error:  # a broken archive makes zipfile and numpy raise nearly anything
         raise DataError(
             f"'{file}' is damaged or no .npz file: {error}. Expected what numpy.savez writes. "
             f"Write it again."
         ) from error
-    except OSError as error:
-        raise _unreadable(file, error) from error
 
 
 def _open_member(archive: ZipFile, info: ZipInfo, file: Path) -> Array:

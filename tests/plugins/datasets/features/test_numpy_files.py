@@ -128,3 +128,18 @@ def test_an_array_that_is_cut_off_is_refused(tmp_path: Path, vectors: Vectors) -
 
     with pytest.raises(DataError, match=r"X\.npy' cannot be mapped: .* Expected \(40, 5\) values"):
         open_npy(file)[0]
+
+
+def test_an_archive_with_an_unknown_compression_is_damaged(tmp_path: Path) -> None:
+    file = tmp_path / "features.npz"
+    np.savez(file, features=np.zeros((4, 2), dtype=np.float32), labels=np.arange(4))
+    content = file.read_bytes()
+    for mark, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):  # of both kinds of header
+        start = content.find(mark)
+        while start >= 0:
+            content = content[: start + place] + b"\x63\x00" + content[start + place + 2 :]
+            start = content.find(mark, start + 4)
+    file.write_bytes(content)
+
+    with pytest.raises(DataError, match=r"is damaged or no .npz file"):
+        open_npz(file, Keys())
