@@ -197,3 +197,29 @@ def test_the_digest_depends_on_every_byte(tmp_path: Path) -> None:
     Image.new("RGB", (5, 4), "red").save(tmp_path / "coat" / "004.png")
 
     assert load(tmp_path).digest != before
+
+
+def test_classes_that_differ_only_by_case_are_two(tmp_path: Path) -> None:
+    (tmp_path / "probe").mkdir()
+    if (tmp_path / "PROBE").exists():
+        pytest.skip("this file system takes both names for one")
+    (tmp_path / "probe").rmdir()
+    write_images(tmp_path, Coat=10, coat=5)
+
+    splits = load(tmp_path)
+
+    assert splits.class_names == ("Coat", "coat")
+    counts = np.stack([splits.counts(name) for name in splits.named()])
+    assert counts.sum(axis=0).tolist() == [10, 5]
+
+
+@pytest.mark.parametrize("name", ["new\nline", "a \"b\" 'c'", "🦜", "x" * 251, "$(touch y)", "-rf"])
+def test_images_may_have_any_name_that_the_system_takes(tmp_path: Path, name: str) -> None:
+    write_images(tmp_path, coat=3, bag=1)
+    Image.new("RGB", (5, 4)).save(tmp_path / "coat" / "z.png")
+    (tmp_path / "coat" / "z.png").rename(tmp_path / "coat" / f"{name}.png")
+
+    splits = load(tmp_path, val_share=0, test_share=0)
+
+    assert f"coat/{name}.png" in sources(splits, "train")
+    assert all(splits.train[row].image.shape == (4, 5, 3) for row in range(5))
