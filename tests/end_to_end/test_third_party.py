@@ -220,7 +220,7 @@ def test_two_processes_train_them_as_one_does(fdmo: Fdmo, folder: Path, trained:
 def test_a_run_that_broke_in_their_loss_names_it_and_goes_on_to_the_same_end(
     fdmo: Fdmo, folder: Path, trained: Path
 ) -> None:
-    into = train("--out", "broken", "--set", "cache.folder=cache")
+    into = train("--out", "broken", "--set", "cache.folder=cache", "--set", "checkpoint.steps=1")
 
     broken = fdmo(*into, "--set", "loss.breaks_at=0.5")
     gone_on = fdmo(*into, goes_on=True)
