@@ -102,7 +102,14 @@ def _terms(folder: Path) -> dict[str, float]:
                 place = f"step {entry['step']} of {entry['phase']}"
                 known = ("time", "phase", "step", "of")
                 terms |= {f"{place}, {key}": one for key, one in entry.items() if key not in known}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise _unreadable(file, error) from error
     return terms
 

@@ -73,4 +73,7 @@ def main() -> None:
             sys.exit(128 + error.signal)
         if not isinstance(error, FdmoError):
             raise
-        sys.exit(f"Error: {error}")
+        from fdmo_cli.printable import printable
+
+        lines = f"Error: {error}".split("\n")  # its lines are fdmo's, what is in them may not be
+        sys.exit("\n".join(map(printable, lines)))

@@ -1,6 +1,7 @@
 """Golden examples: a few images with the answers that a file must give, inside the file."""
 
 import base64
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,12 +38,22 @@ class GoldenExample:
         }
 
 
+MAX_EXAMPLE_BYTES = 2**28  # an image of 64 million pixels, the default limit, has fewer
+
+
 def read_golden(document: Sequence[Mapping[str, Any]]) -> list[GoldenExample]:
     """Return the examples of a file's metadata."""
     examples = []
     for one in document:
-        data = zlib.decompress(base64.b64decode(one["data"]))
-        array = np.frombuffer(data, dtype=one["dtype"]).reshape(one["shape"])
+        dtype = np.dtype(one["dtype"])
+        size = math.prod(one["shape"]) * dtype.itemsize
+        if not 0 <= size <= MAX_EXAMPLE_BYTES:
+            raise ValueError(f"an example of {size} bytes")
+        packed = zlib.decompressobj()  # gives no more than is asked for, whatever is packed
+        data = packed.decompress(base64.b64decode(one["data"]), max(1, size))
+        if packed.unconsumed_tail:
+            raise ValueError(f"an example that unpacks to more than its {size} bytes")
+        array = np.frombuffer(data, dtype=dtype).reshape(one["shape"])
         outputs = {name: np.array(v, dtype=np.float32) for name, v in one["outputs"].items()}
         examples.append(GoldenExample(array, outputs))
     return examples

@@ -13,6 +13,7 @@ from fdmo_export.contract import (
     DIGEST_KEY,
     GENERATOR_KEY,
     GOLDEN_KEY,
+    MAX_FILE_BYTES,
     METADATA_ENTRIES,
     METADATA_FORMAT,
     METADATA_KEY,
@@ -71,7 +72,8 @@ def read_file(path: Path) -> bytes:
             f"{path / 'model.onnx'}, or write one with 'fdmo export onnx RUN'."
         )
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError as error:
         raise ExportError(
             f"{path} is not there. Expected an ONNX file. Write one with 'fdmo export onnx RUN'."
@@ -81,6 +83,12 @@ def read_file(path: Path) -> bytes:
             f"{path} cannot be read: {error.strerror}. Expected an ONNX file that may be read. "
             f"Check its permissions."
         ) from error
+    if len(content) > MAX_FILE_BYTES:
+        raise ExportError(
+            f"{path} has more than {MAX_FILE_BYTES} bytes, which no ONNX file has. {EXPECTED} "
+            f"Check the path."
+        )
+    return content
 
 
 def describe_file(path: Path) -> Description:

@@ -83,3 +83,11 @@ def test_a_command_line_that_does_not_exist_is_code_2_with_the_usage(
 
     assert result.returncode == 2
     assert result.stderr.startswith("Usage: fdmo")
+
+
+def test_control_characters_in_a_message_are_escaped(tmp_path: Path) -> None:
+    result = installed("evaluate", tmp_path / "a\x1b[31m\x07\nb")
+
+    assert result.returncode == 1
+    assert "a\\x1b[31m\\x07" in result.stderr
+    assert "\x1b" not in result.stderr

@@ -1,6 +1,8 @@
 """Golden examples survive the way into a file and back."""
 
+import base64
 import json
+import zlib
 from typing import Any
 
 import numpy as np
@@ -41,3 +43,18 @@ def test_a_plain_picture_needs_little_room() -> None:
     example = GoldenExample(np.zeros((256, 256, 3), dtype=np.uint8), {})
 
     assert len(json.dumps(example.as_dict())) < 1000
+
+
+def test_an_example_that_unpacks_to_more_than_its_shape_is_refused() -> None:
+    packed = base64.b64encode(zlib.compress(bytes(10**7))).decode()
+    one = {"shape": [2, 3], "dtype": "uint8", "data": packed, "outputs": {}}
+
+    with pytest.raises(ValueError, match="unpacks to more than its 6 bytes"):
+        read_golden([one])
+
+
+def test_an_example_that_claims_to_be_huge_is_refused() -> None:
+    one = {"shape": [2**40], "dtype": "uint8", "data": "", "outputs": {}}
+
+    with pytest.raises(ValueError, match="an example of 1099511627776 bytes"):
+        read_golden([one])
