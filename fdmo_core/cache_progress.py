@@ -1,11 +1,11 @@
 """How far each process has come that fills a cache, for a run that is killed to go on."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fdmo_core.files import write_json
+from fdmo_core.json_files import read_json
 from fdmo_core.map_store import MapStore, StoreLayout
 from fdmo_core.world import World
 
@@ -46,7 +46,7 @@ class CacheProgress:
     def read(self) -> int | None:
         """Return how many batches are done; None where nothing is there to go on with."""
         try:
-            content = json.loads(self._file.read_text(encoding="utf-8"))
+            content = read_json(self._file)
             done = int(content.pop("done"))
             if content != self._facts or done < 0:
                 return None
@@ -54,7 +54,7 @@ class CacheProgress:
             if any((self._folder / name).stat().st_size != sizes[name] for name in sizes):
                 return None
             return done
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
             return None
 
     def keep(self, store: MapStore, done: int) -> None:

@@ -20,6 +20,7 @@ from fdmo_core.folds import require_no_ensemble
 from fdmo_core.health import HealthWatch
 from fdmo_core.interfaces import FeatureDictionary
 from fdmo_core.journal import Journal
+from fdmo_core.lent_phase1 import borrow_phase1
 from fdmo_core.map_building import open_maps
 from fdmo_core.maps import Maps
 from fdmo_core.metrics import MetricsConfig
@@ -35,7 +36,7 @@ from fdmo_core.phase2 import (
     train_phase2,
 )
 from fdmo_core.recorded_phase1 import train_recorded
-from fdmo_core.recorder import Recorder, borrow_phase1
+from fdmo_core.recorder import Recorder
 from fdmo_core.samples import Splits
 from fdmo_core.world import World
 

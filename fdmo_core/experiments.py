@@ -16,9 +16,9 @@ from fdmo_core.engine import check_run
 from fdmo_core.errors import ConfigError, DataError, FdmoError, RunFolderError
 from fdmo_core.files import make_folder
 from fdmo_core.json_files import read_json
+from fdmo_core.lent_phase1 import DECIDE_PHASE1
 from fdmo_core.manifest import require_intact
 from fdmo_core.network import Network
-from fdmo_core.recorder import DECIDE_PHASE1
 from fdmo_core.resuming import WITHOUT_INFLUENCE, changes
 from fdmo_core.samples import Splits
 from fdmo_core.world import World

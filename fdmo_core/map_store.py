@@ -194,7 +194,7 @@ def open_store(folder: Path, origin: Mapping[str, Any]) -> MapStore | None:
         if any((folder / name).stat().st_size != size for name, size in sizes.items()):
             return None
         return MapStore(folder, layout)
-    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, MemoryError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, MemoryError):
         return None
 
 

@@ -229,7 +229,7 @@ def count_skipped(folder: Path, phase: str, *, before: int) -> int:
         try:
             content = read_json(file)
             skipped += content["outcome"] == SKIPPED and content["step"] < before
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunFolderError(
                 f"{file} cannot be read: {error!r}. Expected the file as fdmo wrote it, which says "
                 f"whether a step was skipped. Restore it from a copy, or remove it if the step was "

@@ -94,7 +94,7 @@ def read_begun(folder: Path) -> Begun:
         if missing:
             raise KeyError(", ".join(sorted(missing)))
         _ = data["digest"], data["class_names"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunFolderError(
             f"{folder} cannot be gone on with: {error!r}. Expected {ENVIRONMENT_FILE} and "
             f"data.json as this version of fdmo writes them. Use the version that began the run, "

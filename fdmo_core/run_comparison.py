@@ -117,7 +117,7 @@ def _terms(folder: Path) -> dict[str, float]:
 def _read(folder: Path, name: str) -> Any:
     try:
         return read_json(folder / name)
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise _unreadable(folder / name, error) from error
 
 

@@ -131,7 +131,7 @@ def _figures(metrics: dict[str, Any]) -> dict[str, float]:
 def _read(file: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = read_json(file)
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise RunFolderError(f"{file} cannot be read: {error}.") from error
     return content
 

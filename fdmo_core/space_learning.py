@@ -21,6 +21,7 @@ from fdmo_core.network import Network
 from fdmo_core.nonfinite import NumberGuard
 from fdmo_core.phase2 import extract_features
 from fdmo_core.recorder import Recorder
+from fdmo_core.run_lock import locked_run
 
 
 @names_components
@@ -55,39 +56,40 @@ def learn_space(
     model = check_run(run, splits)
     for part in ("checkpoints", "dictionary", "space"):
         make_folder(folder / part)
-    recorder = Recorder(folder, run, splits, compute)
-    recorder.begin("fdmo compare")
-    model, maps, dictionary, crossed = learn(
-        run,
-        splits,
-        model,
-        recorder,
-        cross_fits=out_of_fold or run.core.crossfit.ensemble,
-        compute=compute,
-        journal=journal,
-        phase1_from=phase1_from,
-    )
-    space = FeatureSpace(
-        class_names=splits.class_names,
-        class_counts=torch.from_numpy(splits.counts("train")),
-        stream_dims=model.stream_dims,
-        classifier=classifier_on_cpu(model.main_classifier),
-        train=all_rows(dictionary),
-        splits={
-            name: features_of(
-                maps[name],
-                model,
-                compute=compute,
-                journal=journal,
-                guard=recorder.guard("features", journal, is_shared=True),
-                split=name,
-            )
-            for name in ("val", "test")
-        },
-        out_of_fold=None if crossed is None else crossed.held_out(),
-    )
-    space.save(space_folder)
-    list_anew(folder, "space")
+    with locked_run(folder):
+        recorder = Recorder(folder, run, splits, compute)
+        recorder.begin("fdmo compare")
+        model, maps, dictionary, crossed = learn(
+            run,
+            splits,
+            model,
+            recorder,
+            cross_fits=out_of_fold or run.core.crossfit.ensemble,
+            compute=compute,
+            journal=journal,
+            phase1_from=phase1_from,
+        )
+        space = FeatureSpace(
+            class_names=splits.class_names,
+            class_counts=torch.from_numpy(splits.counts("train")),
+            stream_dims=model.stream_dims,
+            classifier=classifier_on_cpu(model.main_classifier),
+            train=all_rows(dictionary),
+            splits={
+                name: features_of(
+                    maps[name],
+                    model,
+                    compute=compute,
+                    journal=journal,
+                    guard=recorder.guard("features", journal, is_shared=True),
+                    split=name,
+                )
+                for name in ("val", "test")
+            },
+            out_of_fold=None if crossed is None else crossed.held_out(),
+        )
+        space.save(space_folder)
+        list_anew(folder, "space")
     return space
 
 

@@ -18,6 +18,7 @@ from fdmo_core.errors import RunFolderError
 from fdmo_core.feature_space import FACTS_FILE, FeatureSpace
 from fdmo_core.interfaces import FeatureDictionary, LabelledFeatures, Rebalancer
 from fdmo_core.journal import Journal
+from fdmo_core.lent_phase1 import borrow_phase1, load_phase1
 from fdmo_core.manifest import require_intact
 from fdmo_core.map_building import open_maps
 from fdmo_core.maps import Maps
@@ -29,7 +30,7 @@ from fdmo_core.phase2 import (
     held_out_scores,
     start_phase2,
 )
-from fdmo_core.recorder import Recorder, borrow_phase1, load_phase1
+from fdmo_core.recorder import Recorder
 from fdmo_core.registry import Registry
 from fdmo_core.samples import Split, Splits
 from fdmo_core.space_learning import all_rows, classifier_on_cpu, features_of

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -163,6 +164,25 @@ def train_into() -> Callable[..., dict[str, Any]]:
             )
 
     return train_run
+
+
+@pytest.fixture(scope="session")
+def finished_run(
+    train_into: Callable[..., dict[str, Any]],
+    tiny_run: Callable[..., Run],
+    tiny_splits: Splits,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The folder of the tiny run; a test that changes it takes :func:`copied_run`."""
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    train_into(folder, tiny_run(), tiny_splits)
+    return folder
+
+
+@pytest.fixture
+def copied_run(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of :func:`finished_run`, alone with what a test puts beside it."""
+    return Path(shutil.copytree(finished_run, tmp_path / "runs" / "copied"))
 
 
 @pytest.fixture(scope="session")

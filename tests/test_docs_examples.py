@@ -219,7 +219,9 @@ def test_the_tour_lists_what_a_run_folder_holds(run_folder: Path, onnx_file: Pat
     listed = {name.rstrip("/") for name in re.findall(r"`([^`]+)`", first_cells)}
 
     assert onnx_file.is_file()
-    assert listed == {path.name for path in run_folder.iterdir()}
+    sometimes = {"lock.json", "diagnosis-*.json"}  # while it is written; where something diverged
+    assert listed - sometimes == {path.name for path in run_folder.iterdir()}
+    assert sometimes <= listed
 
 
 def test_the_onnx_page_lists_the_metadata(onnx_file: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fdmo_core.manifest import add_to_manifest
 from fdmo_export.pictures import MAX_PIXELS
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -105,6 +106,7 @@ def test_another_run_than_that_of_the_file_is_refused(
     head = json.loads((other / "model.json").read_text())
     head["config"]["seed"] = 99
     (other / "model.json").write_text(json.dumps(head))
+    add_to_manifest(other, ["model.json"])
 
     result = fdmo("bench", "onnx", onnx_file, "--run", other, *QUICK)
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from fdmo_core.manifest import add_to_manifest
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -159,6 +161,7 @@ def test_a_run_of_another_format_is_refused(
     shutil.copytree(run_folder, tmp_path / "run")
     head = json.loads((tmp_path / "run" / "model.json").read_text())
     (tmp_path / "run" / "model.json").write_text(json.dumps(head | {"format": 99}))
+    add_to_manifest(tmp_path / "run", ["model.json"])
 
     result = fdmo("evaluate", "run", cwd=tmp_path)
 
@@ -173,6 +176,17 @@ def test_truncated_weights_are_refused(fdmo: Command, run_folder: Path, tmp_path
     shutil.copytree(run_folder, tmp_path / "run")
     weights = tmp_path / "run" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
+
+    result = fdmo("evaluate", tmp_path / "run")
+
+    assert result.returncode == 1
+    assert f"{weights} is not what the run wrote: it has 1000 bytes instead of " in result.stderr
+
+
+def test_weights_that_are_none_are_refused(fdmo: Command, run_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(run_folder, tmp_path / "run")
+    (tmp_path / "run" / "model.safetensors").write_bytes(b"\x00" * 1000)
+    add_to_manifest(tmp_path / "run", ["model.safetensors"])
 
     result = fdmo("evaluate", tmp_path / "run")
 

@@ -1,5 +1,6 @@
 """The next item is made while the last one is used."""
 
+import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -33,6 +34,12 @@ def settle(maker: Maker, asked: int) -> None:
     while maker.asked < asked and time.monotonic() < deadline:
         time.sleep(0.001)
     time.sleep(0.02)
+
+
+@pytest.fixture(autouse=True)
+def nobody_else_reads() -> None:
+    """Let go of what an error of another test still holds: its frames, and a reader in them."""
+    gc.collect()
 
 
 def reading() -> list[threading.Thread]:

@@ -20,10 +20,11 @@ from fdmo_core.errors import ConfigError, NonFiniteError, RunFolderError
 from fdmo_core.faults import BadBatch
 from fdmo_core.interfaces import FeatureBatch
 from fdmo_core.journal import Journal
+from fdmo_core.lent_phase1 import DECIDE_PHASE1, borrow_phase1
 from fdmo_core.model_building import build_model
 from fdmo_core.phase1 import Phase1State, start_phase1
 from fdmo_core.phase2 import empty_dictionary
-from fdmo_core.recorder import DECIDE_PHASE1, Recorder, borrow_phase1
+from fdmo_core.recorder import Recorder
 from fdmo_core.run_folder import create_run_folder
 from fdmo_core.samples import Splits
 from fdmo_core.stopping import Interrupted

@@ -239,7 +239,7 @@ def test_changed_examples_are_found_though_the_digest_is_right(edited: Edit) -> 
     [
         ([], "are 0, 0 of them without probabilities"),
         ({"a": 1}, "cannot be read (TypeError"),
-        ([{"shape": [1]}], "cannot be read (KeyError('data'))"),
+        ([{"shape": [1]}], "cannot be read (KeyError('dtype'))"),
         ([{"shape": [0], "dtype": "uint8", "data": "eJwDAAAAAAE=", "outputs": {}}], "are 1, 1 of"),
         ([{"shape": [9], "dtype": "uint8", "data": "eJwDAAAAAAE=", "outputs": {}}], "cannot be re"),
         ([{"shape": [0], "dtype": "uint8", "data": "AAAA", "outputs": {}}], "cannot be read (err"),
